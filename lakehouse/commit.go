@@ -1,0 +1,124 @@
+package lakehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/calvelake/calve/catalog"
+)
+
+// ErrNotCommitted: Commit gave up. The epoch is decided and will be committed
+// by the next start (invariant 4).
+var ErrNotCommitted = errors.New("the epoch is recorded but not committed yet")
+
+// Commit makes every table that a decided epoch touches show it, once: in one
+// transaction where the catalog has them, else table by table in the record's
+// order, so that a fact never shows before its dimensions nor the audit table
+// before any. It may be called any number of times, by any process.
+//
+// On any answer but success every table is loaded again, and those that show
+// the epoch are done; only where it is absent is a new commit planned, on the
+// head as it is then (invariants 4 and 5). Commit returns nil only when all
+// tables show the epoch.
+func (l *Lake) Commit(ctx context.Context, e *Epoch) error {
+	started := time.Now()
+	for attempt := 0; ; attempt++ {
+		err := l.tryCommit(ctx, e)
+		if err == nil {
+			return nil
+		}
+		if final(err) {
+			return fmt.Errorf("commit epoch %d: %w", e.Number, err)
+		}
+		if l.giveUpAfter > 0 && time.Since(started) > l.giveUpAfter {
+			return fmt.Errorf("%w: epoch %d: %w", ErrNotCommitted, e.Number, err)
+		}
+		if attempt > 0 { // one conflict with a compaction is everyday life
+			l.logger.Warn("epoch not committed yet, trying again", "epoch", e.Number, "attempt", attempt+1, "error", err)
+		}
+		if pauseErr := l.pause(ctx, attempt); pauseErr != nil {
+			return fmt.Errorf("%w: epoch %d: %w", ErrNotCommitted, e.Number, err)
+		}
+	}
+}
+
+// final tells whether trying again cannot help: a person must choose.
+func final(err error) bool {
+	return errors.Is(err, ErrForeign) || errors.Is(err, catalog.ErrNoSuchTable)
+}
+
+func (l *Lake) tryCommit(ctx context.Context, e *Epoch) error {
+	var commits []table.TableCommit
+	for i := range e.Changes {
+		c := &e.Changes[i]
+		p, err := l.planTable(ctx, e, c)
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			continue // shows the epoch already
+		}
+		if !l.catalog.Atomic() {
+			if err := l.catalog.Commit(ctx, []table.TableCommit{p.commit}); err != nil {
+				return fmt.Errorf("commit %s: %w", c.Table, err)
+			}
+			continue
+		}
+		commits = append(commits, p.commit)
+	}
+	if len(commits) == 0 {
+		return nil
+	}
+	if err := l.catalog.Commit(ctx, commits); err != nil {
+		return fmt.Errorf("commit %d tables: %w", len(commits), err)
+	}
+	return nil
+}
+
+// planTable looks for the epoch in a table; if it is absent it plans the
+// commit, which the table's last epoch must allow: it is the one that the
+// record derives from (†), or something went past us.
+func (l *Lake) planTable(ctx context.Context, e *Epoch, c *TableChange) (*plan, error) {
+	tbl, err := l.loadNamed(ctx, c.Table)
+	if err != nil {
+		return nil, err
+	}
+	meta := tbl.Metadata()
+	if meta.TableUUID() != c.UUID {
+		return nil, fmt.Errorf("%w: %s was dropped and made again (uuid %s, the epoch was written for %s)", ErrForeign, c.Table, meta.TableUUID(), c.UUID)
+	}
+	progress, err := ReadProgress(c.Table, meta)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case progress.Epoch == e.Number:
+		return nil, nil
+	case progress.Epoch != c.Prev:
+		return nil, fmt.Errorf("%w: %s is at epoch %d, epoch %d needs it at %d", ErrForeign, c.Table, progress.Epoch, e.Number, c.Prev)
+	case meta.CurrentSchema().ID != c.SchemaID || meta.DefaultPartitionSpec() != c.SpecID:
+		return nil, fmt.Errorf("%w: the schema or partition spec of %s was changed (now %d and %d, the epoch was written for %d and %d); set them back",
+			ErrForeign, c.Table, meta.CurrentSchema().ID, meta.DefaultPartitionSpec(), c.SchemaID, c.SpecID)
+	}
+	p, err := l.planAppend(ctx, tbl, e, c)
+	if err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+func (l *Lake) loadNamed(ctx context.Context, name string) (*table.Table, error) {
+	id, err := catalog.ParseIdentifier(name)
+	if err != nil {
+		return nil, err
+	}
+	tbl, err := l.catalog.Load(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("load table %s: %w", name, err)
+	}
+	return tbl, nil
+}

@@ -1,0 +1,193 @@
+package lakehouse
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/calvelake/calve/catalog"
+)
+
+// Definition is what a table should be.
+type Definition struct {
+	ID          catalog.Identifier
+	Schema      *arrow.Schema // column types of record.ParseType
+	PartitionBy []PartitionField
+	Properties  map[string]string // added to, and never overriding, the profile's
+	Description string
+}
+
+// PartitionField is one field of a partition spec.
+type PartitionField struct {
+	Column    string
+	Transform string // identity, year, month, day, hour, bucket, truncate
+	N         int    // buckets, or width of truncate
+}
+
+// Name is the partition field's name in the table: the column and the
+// transform, so that a column may have several.
+func (f PartitionField) Name() string {
+	if f.Transform == "identity" {
+		return f.Column
+	}
+	return f.Column + "_" + f.Transform
+}
+
+// strictProperties are the table properties of profile strict: what every
+// warehouse reads (invariant 7). Page version 1 and the absence of a
+// name-mapping property matter most: Snowflake fails on V2 pages, Unity
+// Catalog refuses the property.
+var strictProperties = map[string]string{
+	"format-version":                             "2",
+	"write.format.default":                       "parquet",
+	"write.parquet.compression-codec":            "zstd",
+	"write.parquet.page-version":                 "1",
+	"write.parquet.row-group-size-bytes":         strconv.Itoa(rowGroupBytes),
+	"write.target-file-size-bytes":               strconv.Itoa(targetFileBytes),
+	"write.delete.mode":                          "copy-on-write",
+	"write.update.mode":                          "copy-on-write",
+	"write.merge.mode":                           "copy-on-write",
+	"write.metadata.compression-codec":           "none",
+	"write.metadata.metrics.default":             "truncate(16)",
+	"write.metadata.previous-versions-max":       "100",
+	"write.metadata.delete-after-commit.enabled": "true",
+	"history.expire.max-snapshot-age-ms":         "86400000",
+	"commit.retry.num-retries":                   "4",
+}
+
+func (d Definition) icebergSchema() (*iceberg.Schema, error) {
+	schema, err := table.ArrowSchemaToIcebergWithFreshIDs(d.Schema, false)
+	if err != nil {
+		return nil, fmt.Errorf("convert schema of %s: %w", d.ID, err)
+	}
+	return schema, nil
+}
+
+func (d Definition) spec(schema *iceberg.Schema) (*iceberg.PartitionSpec, error) {
+	fields := make([]iceberg.PartitionField, 0, len(d.PartitionBy))
+	for i, p := range d.PartitionBy {
+		source, ok := schema.FindFieldByName(p.Column)
+		if !ok {
+			return nil, fmt.Errorf("partition %s by %s: no such column", d.ID, p.Column)
+		}
+		transform, err := p.transform()
+		if err != nil {
+			return nil, fmt.Errorf("partition %s by %s: %w", d.ID, p.Column, err)
+		}
+		if !transform.CanTransform(source.Type) {
+			return nil, fmt.Errorf("partition %s by %s(%s): the transform does not take a %s", d.ID, p.Transform, p.Column, source.Type)
+		}
+		fields = append(fields, iceberg.PartitionField{
+			SourceIDs: []int{source.ID}, FieldID: firstPartitionFieldID + i, Name: p.Name(), Transform: transform,
+		})
+	}
+	spec := iceberg.NewPartitionSpec(fields...)
+	return &spec, nil
+}
+
+// firstPartitionFieldID: Iceberg spec, "Partition Evolution": ids are assigned
+// from 1000 so that they never meet those of columns.
+const firstPartitionFieldID = 1000
+
+func (f PartitionField) transform() (iceberg.Transform, error) {
+	switch f.Transform {
+	case "identity":
+		return iceberg.IdentityTransform{}, nil
+	case "year":
+		return iceberg.YearTransform{}, nil
+	case "month":
+		return iceberg.MonthTransform{}, nil
+	case "day":
+		return iceberg.DayTransform{}, nil
+	case "hour":
+		return iceberg.HourTransform{}, nil
+	case "bucket":
+		return iceberg.BucketTransform{NumBuckets: f.N}, nil
+	case "truncate":
+		return iceberg.TruncateTransform{Width: f.N}, nil
+	}
+	return nil, fmt.Errorf("unknown partition transform %q", f.Transform)
+}
+
+func (d Definition) createSpec(pipeline string) (catalog.CreateSpec, error) {
+	schema, err := d.icebergSchema()
+	if err != nil {
+		return catalog.CreateSpec{}, err
+	}
+	spec, err := d.spec(schema)
+	if err != nil {
+		return catalog.CreateSpec{}, err
+	}
+	properties := maps.Clone(d.Properties)
+	if properties == nil {
+		properties = map[string]string{}
+	}
+	maps.Copy(properties, strictProperties)
+	properties[PropertyPipeline] = pipeline
+	if d.Description != "" {
+		properties["comment"] = d.Description
+	}
+	return catalog.CreateSpec{Schema: schema, Spec: spec, Properties: properties}, nil
+}
+
+// Difference is one way in which a table is not as its definition says.
+type Difference struct {
+	Column string // "" for the table as a whole
+	Have   string // "" if absent
+	Want   string // "" if absent
+}
+
+func (d Difference) String() string {
+	where := "partition spec"
+	if d.Column != "" {
+		where = "column " + d.Column
+	}
+	switch {
+	case d.Have == "":
+		return fmt.Sprintf("%s: the table lacks it, the project declares %s", where, d.Want)
+	case d.Want == "":
+		return fmt.Sprintf("%s: the table has %s, the project does not declare it", where, d.Have)
+	}
+	return fmt.Sprintf("%s: the table has %s, the project declares %s", where, d.Have, d.Want)
+}
+
+// ErrDiffers: a table exists and is not as the project declares it.
+var ErrDiffers = errors.New("table differs from the project")
+
+// Compare tells how a table's schema and partition spec differ from d. An
+// empty result means that d's rows can be written to it as they are.
+func (d Definition) Compare(meta table.Metadata) ([]Difference, error) {
+	want, err := d.icebergSchema()
+	if err != nil {
+		return nil, err
+	}
+	have := meta.CurrentSchema()
+	var differences []Difference
+	for _, w := range want.Fields() {
+		h, ok := have.FindFieldByName(w.Name)
+		switch {
+		case !ok:
+			differences = append(differences, Difference{Column: w.Name, Want: describeField(w)})
+		case describeField(h) != describeField(w):
+			differences = append(differences, Difference{Column: w.Name, Have: describeField(h), Want: describeField(w)})
+		}
+	}
+	for _, h := range have.Fields() {
+		if _, ok := want.FindFieldByName(h.Name); !ok {
+			differences = append(differences, Difference{Column: h.Name, Have: describeField(h)})
+		}
+	}
+	spec, err := d.spec(want)
+	if err != nil {
+		return nil, err
+	}
+	if h, w := describeSpec(meta.PartitionSpec(), have), describeSpec(*spec, want); h != w {
+		differences = append(differences, Difference{Have: h, Want: w})
+	}
+	return differences, nil
+}

@@ -1,0 +1,24 @@
+// Package lakehouse writes Iceberg tables in epochs: rows become data files
+// (Writer), the decision to commit them becomes a record in the epoch log
+// (Log), and Commit makes all tables of an epoch show it.
+//
+// An epoch ends in three steps, in this order:
+//
+//	files   Writer.Close uploads the data files      orphans if we die here
+//	record  Log.Append puts the epoch record         the decision
+//	commit  Lake.Commit adds one snapshot per table  repeatable, by anyone
+//
+// A crash before the record leaves files that no table names. A crash after it
+// leaves an epoch that the next start completes from the record alone: the
+// record carries the encoded manifest entries of every data file.
+//
+// # Names below a warehouse
+//
+//	<table>/data/[<partition>/]<epoch>-<writer nonce>-<seq>.parquet
+//	<table>/metadata/<epoch>-<committer nonce>-<seq>-m0.avro   manifests
+//	<table>/metadata/snap-<snapshot id>-<seq>-<epoch>-<committer nonce>.avro
+//	_calve/<pipeline>/epochs/<number, 20 digits>               epoch records
+//	_calve/<pipeline>/floor/<number, 20 digits>                floors
+//
+// Every object is created once, never overwritten and never shared.
+package lakehouse

@@ -1,0 +1,190 @@
+package lakehouse
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/google/uuid"
+)
+
+// Epoch is the record of one epoch: the decision that its files belong to its
+// tables, and all that a successor needs to carry it out. Record n derives
+// from the state that record n−1 left (invariant 3).
+//
+// # Format, version 1
+//
+// One line "calve-epoch 1 sha256=<hex of the rest>", then the epoch as one JSON
+// object with the members below. Times are µs since 1970-01-01 UTC. A reader
+// refuses a version that it does not know and a body whose digest differs;
+// members that it does not know are an error, since a decision that is only
+// half understood must not be carried out.
+type Epoch struct {
+	Number     int64             `json:"number"`   // from 1, without gaps
+	Pipeline   string            `json:"pipeline"` // the project's name
+	Writer     string            `json:"writer"`   // nonce of the process that decided
+	Host       string            `json:"host"`     // where it ran, for messages only
+	StartedAt  int64             `json:"started_at"`
+	DecidedAt  int64             `json:"decided_at"`
+	ConfigHash string            `json:"config_hash"`
+	Plugins    map[string]string `json:"plugins,omitempty"` // reference → SHA-256 of the module
+	Readers    []Reader          `json:"readers"`
+	State      *StateManifest    `json:"state,omitempty"`    // keyed state; absent while no model has any
+	Changes    []TableChange     `json:"changes"`            // in commit order: dimensions, facts, dead letters, audit
+	Tables     []TableState      `json:"tables"`             // every table of the pipeline after this epoch
+	Retired    []string          `json:"retired,omitempty"`  // tables that the operator gave up; no longer committed
+	Requests   []Request         `json:"requests,omitempty"` // requests of other commands that this epoch carried on
+}
+
+// Request is how far the writer has come with what another command asked for
+// (a replay, a reconciliation, maintenance).
+type Request struct {
+	ID     string `json:"id"`
+	Cursor string `json:"cursor"` // opaque to the log
+	Done   bool   `json:"done"`
+}
+
+// Reader is a set of models that read the same topics at the same positions.
+type Reader struct {
+	Name   string   `json:"name"`
+	Models []string `json:"models"`
+	Ranges []Range  `json:"ranges"` // every TopicPartition assigned, also those that delivered nothing
+}
+
+// Range is what an epoch took of one TopicPartition: offsets [From, To).
+type Range struct {
+	ClusterID   string     `json:"cluster_id"`
+	TopicID     string     `json:"topic_id"`
+	Topic       string     `json:"topic"`
+	Partition   int32      `json:"partition"`
+	From        int64      `json:"from"`
+	To          int64      `json:"to"` // next offset to deliver; control records count
+	LeaderEpoch int32      `json:"leader_epoch"`
+	Delivered   int64      `json:"delivered"`           // data records
+	Watermark   *int64     `json:"watermark,omitempty"` // µs
+	Lost        []Interval `json:"lost,omitempty"`      // accepted losses within [From, To)
+}
+
+// Interval is a half-open range of offsets.
+type Interval struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+}
+
+// StateManifest names the objects that hold the keyed state after an epoch.
+type StateManifest struct {
+	Location string `json:"location"`
+	SHA256   string `json:"sha256"`
+}
+
+// TableChange is what an epoch does to one table.
+type TableChange struct {
+	Table    string    `json:"table"`
+	UUID     uuid.UUID `json:"uuid"`
+	Prev     int64     `json:"prev"` // the table's epoch before, 0 if none: the commit requires it
+	SchemaID int       `json:"schema_id"`
+	SpecID   int       `json:"spec_id"`
+	Add      []File    `json:"add,omitempty"`
+	Replace  []string  `json:"replace,omitempty"` // data files that Add and ChangeFile supersede
+	// ChangeFile names the (key, op, row) changes of a rewritten table, from
+	// which a commit re-plans on a head that another writer has moved.
+	ChangeFile *ChangeFile `json:"change_file,omitempty"`
+	Counts     []Counts    `json:"counts,omitempty"` // per model that writes the table
+}
+
+// Counts are what went into a table and what became of it, in records of the
+// model's input but for Out.
+type Counts struct {
+	Model    string `json:"model"`
+	In       int64  `json:"in"`
+	Out      int64  `json:"out"` // rows
+	Dead     int64  `json:"dead"`
+	Filtered int64  `json:"filtered"`
+}
+
+// ChangeFile is a Parquet file of changes by key.
+type ChangeFile struct {
+	Location string `json:"location"`
+	SHA256   string `json:"sha256"`
+}
+
+// File is a data file that was uploaded before the record.
+type File struct {
+	Location string `json:"location"`
+	Bytes    int64  `json:"bytes"`
+	Rows     int64  `json:"rows"`
+	SHA256   string `json:"sha256"`
+	// Entry is the manifest entry's data_file struct, Avro-encoded by the
+	// table's schema and partition spec (iceberg-go codec.EncodeDataFile,
+	// format version 2).
+	Entry []byte `json:"entry"`
+}
+
+// TableState is which table a name stood for, and its last epoch.
+type TableState struct {
+	Table string    `json:"table"`
+	UUID  uuid.UUID `json:"uuid"`
+	Epoch int64     `json:"epoch"` // the last that touched it, 0 if none
+}
+
+// EpochVersion is the version of the record format that this code writes.
+const EpochVersion = 1
+
+const epochHeader = "calve-epoch %d sha256=%s\n"
+
+// ErrCorrupt: an epoch record's digest differs, or it is not one.
+var ErrCorrupt = errors.New("epoch record is corrupt")
+
+// ErrVersion: an epoch record was written by a newer version of calve.
+var ErrVersion = errors.New("epoch record is of a newer version")
+
+// Encode renders e in the format above.
+func (e *Epoch) Encode() ([]byte, error) {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encode epoch %d: %w", e.Number, err)
+	}
+	digest := sha256.Sum256(body)
+	return append(fmt.Appendf(nil, epochHeader, EpochVersion, hex.EncodeToString(digest[:])), body...), nil
+}
+
+// DecodeEpoch is the inverse of Encode. It fails with ErrCorrupt or ErrVersion.
+func DecodeEpoch(data []byte) (*Epoch, error) {
+	line, body, found := bytes.Cut(data, []byte("\n"))
+	var version int
+	var want string
+	if _, err := fmt.Sscanf(string(line), "calve-epoch %d sha256=%s", &version, &want); err != nil || !found {
+		return nil, fmt.Errorf("%w: the first line is not a calve-epoch header", ErrCorrupt)
+	}
+	if version != EpochVersion {
+		return nil, fmt.Errorf("%w: version %d, this calve reads %d; run the newer calve", ErrVersion, version, EpochVersion)
+	}
+	digest := sha256.Sum256(body)
+	if got := hex.EncodeToString(digest[:]); got != want {
+		return nil, fmt.Errorf("%w: digest %s, expected %s", ErrCorrupt, got, want)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	var e Epoch
+	if err := decoder.Decode(&e); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: text after the epoch", ErrCorrupt)
+	}
+	return &e, nil
+}
+
+// Change returns what the epoch does to a table, or nil.
+func (e *Epoch) Change(name string) *TableChange {
+	for i := range e.Changes {
+		if e.Changes[i].Table == name {
+			return &e.Changes[i]
+		}
+	}
+	return nil
+}

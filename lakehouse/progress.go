@@ -1,0 +1,91 @@
+package lakehouse
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/apache/iceberg-go/table"
+)
+
+// Table properties and snapshot summary keys that Calve sets.
+const (
+	// PropertyPipeline names the pipeline that created a table and alone
+	// writes its epochs.
+	PropertyPipeline = "calve.pipeline"
+	// PropertyEpoch holds a Progress as JSON; as a table property it survives
+	// the expiry of the snapshot, in a snapshot's summary it survives a
+	// foreign writer that sets properties.
+	PropertyEpoch = "calve.epoch"
+)
+
+// Progress is how far a table is: its last epoch and the snapshot that the
+// epoch made (invariant 1: it is part of that same snapshot's commit).
+type Progress struct {
+	Pipeline       string `json:"pipeline"`
+	Epoch          int64  `json:"epoch"`
+	SnapshotID     int64  `json:"snapshot-id"`
+	SequenceNumber int64  `json:"sequence-number"`
+}
+
+func (p Progress) encode() string {
+	text, _ := json.Marshal(p) // strings and integers always encode
+	return string(text)
+}
+
+// ErrForeign: a table was changed in a way that Calve cannot carry on from.
+var ErrForeign = errors.New("table was changed by another writer")
+
+// ReadProgress tells how far a table is; the zero Progress if no epoch was
+// ever committed to it.
+//
+// The property alone is not enough: a table rolled back to an older snapshot
+// keeps its properties. So the newest snapshot of ours among the head's
+// ancestors must be the one that the property names, unless it has expired.
+func ReadProgress(id string, meta table.Metadata) (Progress, error) {
+	text, ok := meta.Properties()[PropertyEpoch]
+	if !ok {
+		if newest := newestOurs(meta); newest != nil {
+			return Progress{}, fmt.Errorf("%w: %s has snapshots of epoch %d but the property %s is gone; set it to %s, or restore the table",
+				ErrForeign, id, newest.Epoch, PropertyEpoch, newest.encode())
+		}
+		return Progress{}, nil
+	}
+	var p Progress
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return Progress{}, fmt.Errorf("%w: %s: property %s is not valid: %w", ErrForeign, id, PropertyEpoch, err)
+	}
+	newest := newestOurs(meta)
+	switch {
+	case newest != nil && newest.Epoch == p.Epoch:
+		return p, nil
+	case newest == nil && meta.SnapshotByID(p.SnapshotID) == nil && meta.CurrentSnapshot() != nil:
+		return p, nil // expired; another writer's snapshots are newer
+	}
+	at := "no snapshot of Calve"
+	if newest != nil {
+		at = fmt.Sprintf("epoch %d", newest.Epoch)
+	}
+	return Progress{}, fmt.Errorf("%w: %s was rolled back: its property says epoch %d, its head descends from %s; roll the table forward to snapshot %d, or restore the whole lake to one epoch",
+		ErrForeign, id, p.Epoch, at, p.SnapshotID)
+}
+
+// newestOurs walks from the head of main to the newest retained ancestor that
+// an epoch made.
+func newestOurs(meta table.Metadata) *Progress {
+	for s := meta.CurrentSnapshot(); s != nil; {
+		if s.Summary != nil {
+			if text, ok := s.Summary.Properties[PropertyEpoch]; ok {
+				var p Progress
+				if json.Unmarshal([]byte(text), &p) == nil {
+					return &p
+				}
+			}
+		}
+		if s.ParentSnapshotID == nil {
+			return nil
+		}
+		s = meta.SnapshotByID(*s.ParentSnapshotID)
+	}
+	return nil
+}

@@ -1,0 +1,268 @@
+package lakehouse
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/codec"
+	"github.com/apache/iceberg-go/table"
+)
+
+// formatVersion is the Iceberg format version of every table under profile
+// strict.
+const formatVersion = 2
+
+// plan is one table's part of a commit: the snapshot that a head becomes.
+type plan struct {
+	commit   table.TableCommit
+	progress Progress
+}
+
+// planAppend makes the snapshot that adds an epoch's files to a table's
+// present head: one manifest with them, before the manifests that are there.
+// It writes the manifest and the manifest list and changes nothing visible.
+//
+// iceberg-go's own producer is not used: it lets the caller choose neither the
+// snapshot's time nor its names, and writes a null lower bound for an empty
+// string, on which readers prune the whole manifest.
+func (l *Lake) planAppend(ctx context.Context, tbl *table.Table, e *Epoch, c *TableChange) (plan, error) {
+	meta := tbl.Metadata()
+	p := &producer{lake: l, ctx: ctx, table: tbl, meta: meta, names: l.Names(e.Number), id: newSnapshotID(meta)}
+	added, err := p.manifest(c)
+	if err != nil {
+		return plan{}, err
+	}
+	list, err := p.manifestList(added)
+	if err != nil {
+		return plan{}, err
+	}
+	progress := Progress{Pipeline: e.Pipeline, Epoch: e.Number, SnapshotID: p.id, SequenceNumber: p.sequence()}
+	schemaID := c.SchemaID
+	snapshot := &table.Snapshot{
+		SnapshotID:       p.id,
+		ParentSnapshotID: p.parentID(),
+		SequenceNumber:   progress.SequenceNumber,
+		TimestampMs:      p.timestamp(time.Now()),
+		ManifestList:     list,
+		Summary:          p.summary(c, progress),
+		SchemaID:         &schemaID,
+	}
+	return plan{progress: progress, commit: table.TableCommit{
+		Identifier: tbl.Identifier(),
+		Requirements: []table.Requirement{
+			table.AssertTableUUID(c.UUID),
+			table.AssertRefSnapshotID(table.MainBranch, p.parentID()),
+			table.AssertCurrentSchemaID(c.SchemaID),
+			table.AssertDefaultSpecID(c.SpecID),
+		},
+		Updates: []table.Update{
+			table.NewAddSnapshotUpdate(snapshot),
+			table.NewSetSnapshotRefUpdate(table.MainBranch, p.id, table.BranchRef, 0, 0, 0),
+			table.NewSetPropertiesUpdate(iceberg.Properties{PropertyEpoch: progress.encode()}),
+		},
+	}}, nil
+}
+
+type producer struct {
+	lake  *Lake
+	ctx   context.Context
+	table *table.Table
+	meta  table.Metadata
+	names *Names
+	id    int64 // of the new snapshot
+}
+
+func (p *producer) manifest(c *TableChange) (iceberg.ManifestFile, error) {
+	spec := p.meta.PartitionSpecByID(c.SpecID)
+	schema := p.schema(c.SchemaID)
+	if spec == nil || schema == nil {
+		return nil, fmt.Errorf("%w: %s no longer has schema %d or partition spec %d of the epoch's files", ErrForeign, c.Table, c.SchemaID, c.SpecID)
+	}
+	var body bytes.Buffer
+	w, err := iceberg.NewManifestWriter(formatVersion, &body, *spec, schema, p.id)
+	if err != nil {
+		return nil, fmt.Errorf("begin manifest of %s: %w", c.Table, err)
+	}
+	for _, f := range c.Add {
+		file, err := codec.DecodeDataFile(f.Entry, *spec, schema, formatVersion)
+		if err != nil {
+			return nil, fmt.Errorf("decode entry of data file %s: %w", f.Location, err)
+		}
+		if err := w.Add(iceberg.NewManifestEntry(iceberg.EntryStatusADDED, &p.id, nil, nil, file)); err != nil {
+			return nil, fmt.Errorf("add %s to manifest: %w", f.Location, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("end manifest of %s: %w", c.Table, err)
+	}
+	location := fmt.Sprintf("%s/metadata/%s-m0.avro", p.meta.Location(), p.names.Next())
+	if err := p.lake.store.Put(p.ctx, location, body.Bytes()); err != nil {
+		return nil, fmt.Errorf("write manifest %s: %w", location, err)
+	}
+	manifest, err := w.ToManifestFile(location, int64(body.Len()))
+	if err != nil {
+		return nil, fmt.Errorf("describe manifest %s: %w", location, err)
+	}
+	return repairBounds(manifest), nil
+}
+
+func (p *producer) schema(id int) *iceberg.Schema {
+	for _, s := range p.meta.Schemas() {
+		if s.ID == id {
+			return s
+		}
+	}
+	return nil
+}
+
+// repairBounds gives a partition field whose values are all empty strings an
+// empty bound instead of a null one. iceberg-go v0.7.0 writes null, and a
+// reader takes a null bound for "no value", so that a filter on the column
+// would find nothing in the whole manifest.
+func repairBounds(m iceberg.ManifestFile) iceberg.ManifestFile {
+	partitions := m.Partitions()
+	repaired := false
+	for i := range partitions {
+		f := &partitions[i]
+		if f.UpperBound == nil && f.LowerBound == nil {
+			continue
+		}
+		if f.LowerBound == nil || *f.LowerBound == nil {
+			f.LowerBound, repaired = &[]byte{}, true
+		}
+		if f.UpperBound == nil || *f.UpperBound == nil {
+			f.UpperBound, repaired = &[]byte{}, true
+		}
+	}
+	if !repaired {
+		return m
+	}
+	return iceberg.NewManifestFile(formatVersion, m.FilePath(), m.Length(), m.PartitionSpecID(), m.SnapshotID()).
+		Content(m.ManifestContent()).
+		AddedFiles(m.AddedDataFiles()).AddedRows(m.AddedRows()).
+		ExistingFiles(m.ExistingDataFiles()).ExistingRows(m.ExistingRows()).
+		DeletedFiles(m.DeletedDataFiles()).DeletedRows(m.DeletedRows()).
+		Partitions(partitions).Build()
+}
+
+func (p *producer) manifestList(added iceberg.ManifestFile) (string, error) {
+	manifests := []iceberg.ManifestFile{added}
+	if head := p.meta.CurrentSnapshot(); head != nil {
+		fs, err := p.table.FS(p.ctx)
+		if err != nil {
+			return "", fmt.Errorf("open files of %v: %w", p.table.Identifier(), err)
+		}
+		present, err := head.Manifests(fs)
+		if err != nil {
+			return "", fmt.Errorf("read manifest list %s: %w", head.ManifestList, err)
+		}
+		manifests = append(manifests, present...)
+	}
+	var body bytes.Buffer
+	w, err := iceberg.NewManifestListWriterV2(&body, p.id, p.sequence(), p.parentID())
+	if err != nil {
+		return "", fmt.Errorf("begin manifest list: %w", err)
+	}
+	if err := w.AddManifests(manifests); err != nil {
+		return "", fmt.Errorf("add manifests to list: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return "", fmt.Errorf("end manifest list: %w", err)
+	}
+	// BigQuery finds a manifest list by the name prefix "snap-".
+	name := p.names.Next()
+	location := fmt.Sprintf("%s/metadata/snap-%d-%s.avro", p.meta.Location(), p.id, name)
+	if err := p.lake.store.Put(p.ctx, location, body.Bytes()); err != nil {
+		return "", fmt.Errorf("write manifest list %s: %w", location, err)
+	}
+	return location, nil
+}
+
+func (p *producer) sequence() int64 { return p.meta.LastSequenceNumber() + 1 }
+
+func (p *producer) parentID() *int64 {
+	if head := p.meta.CurrentSnapshot(); head != nil {
+		id := head.SnapshotID
+		return &id
+	}
+	return nil
+}
+
+// timestamp is never before what the table already shows: readers that travel
+// in time search by it, and a clock that steps back must not reorder history.
+func (p *producer) timestamp(now time.Time) int64 {
+	at := max(now.UnixMilli(), p.meta.LastUpdatedMillis())
+	if head := p.meta.CurrentSnapshot(); head != nil {
+		at = max(at, head.TimestampMs)
+	}
+	return at
+}
+
+// summary of an append (Iceberg spec, "Optional Snapshot Summary Fields").
+func (p *producer) summary(c *TableChange, progress Progress) *table.Summary {
+	var rows, size int64
+	partitions := map[string]bool{}
+	for _, f := range c.Add {
+		rows += f.Rows
+		size += f.Bytes
+		partitions[f.Location[:lastSlash(f.Location)]] = true
+	}
+	files := int64(len(c.Add))
+	properties := iceberg.Properties{
+		"added-data-files":        strconv.FormatInt(files, 10),
+		"added-records":           strconv.FormatInt(rows, 10),
+		"added-files-size":        strconv.FormatInt(size, 10),
+		"changed-partition-count": strconv.Itoa(len(partitions)),
+		"total-delete-files":      "0",
+		"total-position-deletes":  "0",
+		"total-equality-deletes":  "0",
+		PropertyEpoch:             progress.encode(),
+	}
+	for key, add := range map[string]int64{"total-data-files": files, "total-records": rows, "total-files-size": size} {
+		if total, ok := p.total(key); ok {
+			properties[key] = strconv.FormatInt(total+add, 10)
+		}
+	}
+	return &table.Summary{Operation: table.OpAppend, Properties: properties}
+}
+
+// total reads a running total of the head; false if the head does not say it,
+// in which case the new snapshot cannot either.
+func (p *producer) total(key string) (int64, bool) {
+	head := p.meta.CurrentSnapshot()
+	if head == nil {
+		return 0, true
+	}
+	if head.Summary == nil {
+		return 0, false
+	}
+	total, err := strconv.ParseInt(head.Summary.Properties[key], 10, 64)
+	return total, err == nil
+}
+
+func lastSlash(s string) int {
+	for i := len(s) - 1; i > 0; i-- {
+		if s[i] == '/' {
+			return i
+		}
+	}
+	return 0
+}
+
+// newSnapshotID is a random positive id that the table does not have.
+func newSnapshotID(meta table.Metadata) int64 {
+	for {
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+		id := int64(binary.BigEndian.Uint64(b[:]) >> 1)
+		if id != 0 && meta.SnapshotByID(id) == nil {
+			return id
+		}
+	}
+}

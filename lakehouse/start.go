@@ -1,0 +1,129 @@
+package lakehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Start is where a pipeline goes on: the state that its last epoch left.
+type Start struct {
+	Last       int64    // number of the last epoch, 0 before the first
+	Readers    []Reader // each Range ends where reading goes on
+	State      *StateManifest
+	ConfigHash string            // of the last epoch, "" before the first
+	Tables     map[string]*Table // by "namespace.table", every table defined
+	Epochs     map[string]int64  // by table: its last epoch, 0 if none
+	Completed  bool              // the last epoch was decided but not committed; it is now
+}
+
+// ErrLostLog: tables show epochs that the log does not have.
+var ErrLostLog = errors.New("the epoch log is missing or older than the tables")
+
+// Start opens every table, finishes an epoch that was decided and not
+// committed, and checks that log and tables agree (invariant 2): the same
+// table uuids, and each table at the epoch that the log says touched it last.
+// What does not agree is refused, with the choices.
+func (l *Lake) Start(ctx context.Context, definitions []Definition) (*Start, error) {
+	tail, err := l.Log().Read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read epoch log: %w", err)
+	}
+	s := startOf(tail)
+	if n := len(tail.Epochs); n > 0 {
+		if s.Completed, err = l.complete(ctx, tail.Epochs[n-1]); err != nil {
+			return nil, err
+		}
+	}
+	recorded := recordedTables(tail)
+	for _, state := range recorded {
+		if err := l.checkRecorded(ctx, state); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range definitions {
+		t, err := l.Ensure(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		name := d.ID.String()
+		if _, ok := recorded[name]; !ok && t.Progress.Epoch != 0 {
+			return nil, fmt.Errorf("%w: %s shows epoch %d of pipeline %q, the log at %s ends at %d; restore the log, or run calve recover",
+				ErrLostLog, name, t.Progress.Epoch, t.Progress.Pipeline, l.Log().dir, s.Last)
+		}
+		s.Tables[name] = t
+		s.Epochs[name] = recorded[name].Epoch
+	}
+	return s, nil
+}
+
+func startOf(tail Tail) *Start {
+	s := &Start{Tables: map[string]*Table{}, Epochs: map[string]int64{}}
+	s.Last, s.Readers, s.State = tail.Floor.Number, tail.Floor.Positions, tail.Floor.State
+	if n := len(tail.Epochs); n > 0 {
+		last := tail.Epochs[n-1]
+		s.Last, s.Readers, s.State, s.ConfigHash = last.Number, last.Readers, last.State, last.ConfigHash
+	}
+	return s
+}
+
+func recordedTables(tail Tail) map[string]TableState {
+	states := tail.Floor.Tables
+	if n := len(tail.Epochs); n > 0 {
+		states = tail.Epochs[n-1].Tables
+	}
+	recorded := map[string]TableState{}
+	for _, state := range states {
+		recorded[state.Table] = state
+	}
+	return recorded
+}
+
+// complete commits the newest record if a table lacks it. Older ones are
+// committed: record n+1 is not written before n is (†).
+func (l *Lake) complete(ctx context.Context, e *Epoch) (bool, error) {
+	missing := false
+	for i := range e.Changes {
+		tbl, err := l.loadNamed(ctx, e.Changes[i].Table)
+		if err != nil {
+			return false, err
+		}
+		progress, err := ReadProgress(e.Changes[i].Table, tbl.Metadata())
+		if err != nil {
+			return false, err
+		}
+		missing = missing || progress.Epoch < e.Number
+	}
+	if !missing {
+		return false, nil
+	}
+	l.logger.Info("completing epoch that was recorded before", "epoch", e.Number)
+	return true, l.Commit(ctx, e)
+}
+
+func (l *Lake) checkRecorded(ctx context.Context, state TableState) error {
+	tbl, err := l.loadNamed(ctx, state.Table)
+	if err != nil {
+		return err
+	}
+	meta := tbl.Metadata()
+	if meta.TableUUID() != state.UUID {
+		return fmt.Errorf("%w: %s was dropped and made again (uuid %s, the log knows %s); restore it, or give the model a new name",
+			ErrForeign, state.Table, meta.TableUUID(), state.UUID)
+	}
+	progress, err := ReadProgress(state.Table, meta)
+	if err != nil {
+		return err
+	}
+	switch {
+	case progress.Epoch > state.Epoch:
+		return fmt.Errorf("%w: %s is at epoch %d, the log says %d touched it last; restore the log, or run calve recover",
+			ErrLostLog, state.Table, progress.Epoch, state.Epoch)
+	case progress.Epoch < state.Epoch:
+		return fmt.Errorf("%w: %s is at epoch %d, the log says %d touched it last; it was restored from an older copy: restore all tables and the log to one time",
+			ErrForeign, state.Table, progress.Epoch, state.Epoch)
+	case progress.Epoch != 0 && progress.Pipeline != l.pipeline:
+		return fmt.Errorf("%w: %s is written by pipeline %q, this one is %q", ErrOtherPipeline, state.Table, progress.Pipeline, l.pipeline)
+	}
+	return nil
+}

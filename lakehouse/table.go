@@ -1,0 +1,68 @@
+package lakehouse
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+	"github.com/google/uuid"
+
+	"github.com/calvelake/calve/catalog"
+	"github.com/calvelake/calve/lakehouse/storage"
+)
+
+// Table is a table that this pipeline writes, as it was when it was opened.
+type Table struct {
+	ID       catalog.Identifier
+	UUID     uuid.UUID
+	Progress Progress // when opened
+
+	location   string
+	schema     *iceberg.Schema
+	spec       iceberg.PartitionSpec
+	properties iceberg.Properties
+	arrow      *arrow.Schema // of the data files, with field ids
+	store      storage.Store
+}
+
+func (l *Lake) table(id catalog.Identifier, tbl *table.Table) (*Table, error) {
+	meta := tbl.Metadata()
+	progress, err := ReadProgress(id.String(), meta)
+	if err != nil {
+		return nil, err
+	}
+	schema, err := table.SchemaToArrowSchema(meta.CurrentSchema(), nil, true, false)
+	if err != nil {
+		return nil, fmt.Errorf("convert schema of %s: %w", id, err)
+	}
+	return &Table{
+		ID:         id,
+		UUID:       meta.TableUUID(),
+		Progress:   progress,
+		location:   meta.Location(),
+		schema:     meta.CurrentSchema(),
+		spec:       meta.PartitionSpec(),
+		properties: meta.Properties(),
+		arrow:      schema,
+		store:      l.store,
+	}, nil
+}
+
+// Change begins what an epoch does to the table: prev is the table's epoch
+// before, files what a Writer closed with.
+func (t *Table) Change(prev int64, files []File, counts ...Counts) TableChange {
+	return TableChange{
+		Table:    t.ID.String(),
+		UUID:     t.UUID,
+		Prev:     prev,
+		SchemaID: t.schema.ID,
+		SpecID:   t.spec.ID(),
+		Add:      files,
+		Counts:   counts,
+	}
+}
+
+// Schema is the Arrow schema of the rows that a Writer takes, in the table's
+// column order.
+func (t *Table) Schema() *arrow.Schema { return t.arrow }

@@ -1,0 +1,108 @@
+package record
+
+import "github.com/apache/arrow-go/v18/arrow"
+
+// Header is one Kafka record header. A nil Value is a null.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// Record is one Kafka record as it was delivered. Key and Value are nil where
+// Kafka has a null, and are valid until the Slice they belong to is released.
+type Record struct {
+	Offset      int64
+	LeaderEpoch int32
+	Timestamp   int64 // µs since 1970-01-01 UTC; the broker's or the producer's, as the topic is set up
+	Key         []byte
+	Value       []byte
+	Headers     []Header
+}
+
+// Slice is what one poll delivered of one TopicPartition: its records in
+// offset order. From is where the poll began to read and To is the offset
+// after the last one seen, so that To may be larger than the last record's
+// offset + 1 and records may be missing in between: control records, aborted
+// transactions and compaction leave holes, which are legal.
+type Slice struct {
+	TopicPartition
+	From, To    int64
+	LeaderEpoch int32 // of the last record seen
+	Records     []Record
+	Bytes       int64 // of keys and values, uncompressed
+	IngestedAt  int64 // µs since 1970-01-01 UTC, when the poll returned
+}
+
+// Batch is the currency from decoding to the table: rows as an Arrow record
+// batch, with the record that each row came from.
+//
+// Records[i] is the index in Slice.Records of row i's record. It never
+// decreases, and the rows of one record are always in one batch: their
+// ordinals (kafka_row) depend on it.
+type Batch struct {
+	Rows    arrow.RecordBatch
+	Records []int32
+	Source  *Slice
+}
+
+// Release releases the rows.
+func (b Batch) Release() {
+	if b.Rows != nil {
+		b.Rows.Release()
+	}
+}
+
+// Reject is a record, or one row of it, that could not become a row. It ends
+// as a dead letter with the record's original bytes.
+type Reject struct {
+	Record  int32  // index in Slice.Records
+	Row     int32  // ordinal among the record's rows before it was rejected; 0 if it never had rows
+	Code    string // reason code, one of the constants below or a plugin's own
+	Message string // for a person: what was wrong, what was expected
+	Column  string // the column at fault, "" if none in particular
+}
+
+// Reason codes of dead letters. A plugin's row errors carry codes of its own.
+const (
+	// CodeMalformed: the value is not what the source's format says (broken
+	// JSON, no text).
+	CodeMalformed = "malformed"
+	// CodeType: a field cannot be read as its column's data_type.
+	CodeType = "type"
+	// CodeMissing: a required column has no value.
+	CodeMissing = "missing"
+	// CodeTooLarge: the record is larger than the source's max_record_bytes.
+	CodeTooLarge = "too_large"
+	// CodeTombstone: the record has no value and the format gives it no meaning.
+	CodeTombstone = "tombstone"
+	// CodePluginTrap: the plugin trapped on this row.
+	CodePluginTrap = "plugin_trap"
+	// CodePluginLimit: the plugin went past its budget of time, memory or
+	// output on this row.
+	CodePluginLimit = "plugin_limit"
+	// CodePluginOutput: what the plugin returned for this row is invalid.
+	CodePluginOutput = "plugin_output"
+)
+
+// Fate counts what became of a slice's records in one model: each record is in
+// exactly one of WithRows, Dead and Filtered, and their sum is Delivered
+// (invariant 6). A record some of whose rows were written counts as WithRows
+// even if others of its rows are dead letters.
+type Fate struct {
+	Delivered int64 // data records, control records not included
+	WithRows  int64 // records with at least one row written
+	Dead      int64 // records without a row and with at least one dead letter
+	Filtered  int64 // records without either
+	Rows      int64 // rows written
+	Letters   int64 // dead letters written
+}
+
+// Add adds other's counts.
+func (f *Fate) Add(other Fate) {
+	f.Delivered += other.Delivered
+	f.WithRows += other.WithRows
+	f.Dead += other.Dead
+	f.Filtered += other.Filtered
+	f.Rows += other.Rows
+	f.Letters += other.Letters
+}
