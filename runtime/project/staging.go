@@ -1,0 +1,127 @@
+package project
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/calvelake/calve/runtime/record"
+)
+
+var stagingShape = object[Model]{
+	name: "staging model",
+	doc:  "One row per event of a topic, in an append-only table.",
+	fields: modelFields([]field[Model]{
+		fromSource(),
+		materializedField,
+		key("columns", columnList(shape[Column](columnShape), nameOf), func(m *Model) *[]Column { return &m.Columns }, "The table's columns. The position columns (kafka_topic, kafka_offset, …) follow by themselves.").must(),
+		plugin(pluginShape("staging plugin", pluginInput, pluginAdds)),
+		eventTime("The column by which time passes; the record's own timestamp by default."),
+		key("max_out_of_orderness", duration, func(m *Model) *time.Duration { return &m.MaxOutOfOrderness }, "How far the watermark stays behind the newest event.").or("30s"),
+		key("idle_timeout", positiveDuration, func(m *Model) *time.Duration { return &m.IdleTimeout }, "A partition silent for so long no longer holds the watermark.").or("1m"),
+		key("max_future", positiveDuration, func(m *Model) *time.Duration { return &m.MaxFuture }, "An event time farther ahead of the clock does not move the watermark.").or("1h"),
+	}, tableFields),
+}
+
+// checkStaging checks a staging model against its topic. It also completes the
+// plugin's input.
+func (c *checker) checkStaging(m *Model) {
+	table, known := c.project.table(m.From)
+	c.checkPluginInput(m, table, known)
+	made := map[string]string{} // column → who makes it, if not the decoder
+	if m.Plugin != nil && len(m.Plugin.Input) > 0 {
+		for _, col := range m.Columns {
+			made[col.Name] = "is returned by the plugin"
+		}
+		for i := range m.Plugin.Input {
+			c.checkFrom(m, indexed("plugin.input", i), m.Plugin.Input[i], table, known)
+		}
+	}
+	if m.Plugin != nil {
+		for _, col := range m.Plugin.Adds {
+			made[col] = "is added by the plugin"
+		}
+	}
+	for i, col := range m.Columns {
+		path := indexed("columns", i)
+		if by, ok := made[col.Name]; ok {
+			c.checkMade(m, path, col, by)
+			continue
+		}
+		c.checkFrom(m, path, col, table, known)
+	}
+}
+
+func (c *checker) checkMade(m *Model, path string, col Column, by string) {
+	for _, key := range []struct {
+		name  string
+		given bool
+	}{{"from", col.fromGiven}, {"default", col.Default != nil}, {"encoding", col.Encoding != ""}} {
+		if key.given {
+			c.fail(m, path+"."+key.name, fmt.Sprintf("column %q %s and takes no %s", col.Name, by, key.name), "remove it, or give it to a column that the plugin takes")
+		}
+	}
+}
+
+// checkFrom checks that a column can come from a value of the topic's format.
+func (c *checker) checkFrom(m *Model, path string, col Column, table SourceTable, known bool) {
+	if !known || table.Format.HasFields() || isKafkaPath(col.From) {
+		return
+	}
+	c.fail(m, path+".from", fmt.Sprintf("column %q is read from a value of format %s, which has no fields", col.Name, table.Format),
+		"give from: kafka.value, kafka.key or kafka.header.<name>")
+}
+
+func (c *checker) checkPluginInput(m *Model, table SourceTable, known bool) {
+	p := m.Plugin
+	if p == nil {
+		return
+	}
+	if len(p.Input) > 0 && len(p.Adds) > 0 {
+		c.fail(m, "plugin.adds", "input and adds exclude each other", "with input the plugin returns the whole table, with adds it adds columns to those decoded")
+		return
+	}
+	for i, name := range p.Adds {
+		if !hasColumn(m.Columns, name) {
+			c.fail(m, indexed("plugin.adds", i), fmt.Sprintf("the plugin adds column %q, which is not among columns", name), or(didYouMean(name, columnNames(m.Columns)), "declare it there with its data_type"))
+		}
+	}
+	if len(p.Input) > 0 || len(p.Adds) > 0 || !known {
+		return
+	}
+	if table.Format.HasFields() {
+		c.fail(m, "plugin", fmt.Sprintf("a plugin over format %s needs input or adds", table.Format), "input: the columns it takes; adds: the columns it adds to those decoded")
+		return
+	}
+	p.Input = []Column{wholeValue(table.Format)}
+}
+
+// wholeValue is what a plugin takes of a topic without fields if nothing else
+// is said: the record's value in one column.
+func wholeValue(f Format) Column {
+	text := "string"
+	if f == FormatBytes {
+		text = "binary"
+	}
+	t, err := record.ParseType(text)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return Column{Name: "value", From: "kafka.value", fromGiven: true, Type: t, TypeText: text, Nullable: true}
+}
+
+func hasColumn(columns []Column, name string) bool { return contains(columnNames(columns), name) }
+
+func columnNames(columns []Column) []string {
+	out := make([]string, len(columns))
+	for i, c := range columns {
+		out[i] = c.Name
+	}
+	return out
+}
+
+func or(hint, otherwise string) string {
+	if hint == "" {
+		return otherwise
+	}
+	return hint
+}
