@@ -1,0 +1,6 @@
+//go:build !unix
+
+package wasm
+
+// checkPermissions: the mode of a folder says nothing here.
+const checkPermissions = false

@@ -1,0 +1,3 @@
+module github.com/calvelake/calve/sdk/go
+
+go 1.26.0
