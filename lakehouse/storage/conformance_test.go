@@ -22,6 +22,7 @@ func TestMemoryKeepsTheContract(t *testing.T) {
 }
 
 func TestS3KeepsTheContract(t *testing.T) {
+	t.Parallel()
 	for _, location := range []string{"s3://lake", "s3://lake/some/prefix"} {
 		t.Run(location, func(t *testing.T) {
 			storagetest.Run(t, func(t *testing.T) storage.Store {

@@ -45,6 +45,7 @@ func write(s storage.Store, at string, body []byte) error {
 }
 
 func TestS3WriteWhoseReplyIsLostSucceeds(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		operation string
 		size      int
@@ -73,6 +74,7 @@ func TestS3WriteWhoseReplyIsLostSucceeds(t *testing.T) {
 }
 
 func TestS3WriteIsUnknownWhenNoReplyComes(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]storagetest.S3Fault{"dropped": storagetest.S3Dropped, "failing": storagetest.S3Error} {
 		t.Run(name, func(t *testing.T) {
 			server := storagetest.NewS3Server(t, "lake")
@@ -91,6 +93,7 @@ func TestS3WriteIsUnknownWhenNoReplyComes(t *testing.T) {
 }
 
 func TestS3WriteThatFailedOnceAndThenMetAnothersObjectExists(t *testing.T) {
+	t.Parallel()
 	server := storagetest.NewS3Server(t, "lake")
 	s := openS3(t, server, "s3://lake")
 	if err := s.Put(t.Context(), "s3://lake/x", []byte("theirs")); err != nil {
@@ -103,6 +106,7 @@ func TestS3WriteThatFailedOnceAndThenMetAnothersObjectExists(t *testing.T) {
 }
 
 func TestS3BusyNameIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	for operation, size := range map[string]int{"PutObject": 10, "CompleteMultipartUpload": large} {
 		server := storagetest.NewS3Server(t, "lake")
 		server.Fault = faults(operation, storagetest.S3Busy)
@@ -113,6 +117,7 @@ func TestS3BusyNameIsTriedAgain(t *testing.T) {
 }
 
 func TestS3RefusalsHaveTheirSentinels(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		operation string
 		fault     storagetest.S3Fault
@@ -140,6 +145,7 @@ func TestS3RefusalsHaveTheirSentinels(t *testing.T) {
 }
 
 func TestS3ForbiddenReadsArePermissionErrors(t *testing.T) {
+	t.Parallel()
 	server := storagetest.NewS3Server(t, "lake")
 	server.Fault = func(string, string) storagetest.S3Fault { return storagetest.S3Forbid }
 	s := openS3(t, server, "s3://lake")
@@ -160,6 +166,7 @@ func TestS3ForbiddenReadsArePermissionErrors(t *testing.T) {
 }
 
 func TestS3BrokenBodiesAreReadAgain(t *testing.T) {
+	t.Parallel()
 	server := storagetest.NewS3Server(t, "lake")
 	s := openS3(t, server, "s3://lake")
 	if err := s.Put(t.Context(), "s3://lake/x", []byte("0123456789")); err != nil {
@@ -182,6 +189,7 @@ func TestS3BrokenBodiesAreReadAgain(t *testing.T) {
 }
 
 func TestS3MissingBucketIsNotAMissingObject(t *testing.T) {
+	t.Parallel()
 	s := openS3(t, storagetest.NewS3Server(t), "s3://lake")
 	_, err := s.Get(t.Context(), "s3://lake/x")
 	if err == nil || errors.Is(err, storage.ErrNotExist) {
@@ -193,6 +201,7 @@ func TestS3MissingBucketIsNotAMissingObject(t *testing.T) {
 }
 
 func TestS3UnreachableStoreIsUnknown(t *testing.T) {
+	t.Parallel()
 	server := storagetest.NewS3Server(t, "lake")
 	s := openS3(t, server, "s3://lake")
 	server.Close()
@@ -218,6 +227,7 @@ func TestProbeRefusesStoresWithoutConditionalWrites(t *testing.T) {
 }
 
 func TestS3DeletesInBatches(t *testing.T) {
+	t.Parallel()
 	server := storagetest.NewS3Server(t, "lake")
 	var mu sync.Mutex
 	requests := 0
@@ -247,6 +257,7 @@ func TestS3DeletesInBatches(t *testing.T) {
 }
 
 func TestS3ListsItsPrefixOnly(t *testing.T) {
+	t.Parallel()
 	server := storagetest.NewS3Server(t, "lake")
 	for _, at := range []string{"s3://lake/w", "s3://lake/w2"} {
 		if err := openS3(t, server, at).Put(t.Context(), at+"/x", nil); err != nil {
@@ -266,6 +277,7 @@ func TestS3ListsItsPrefixOnly(t *testing.T) {
 }
 
 func TestS3ConfigIsChecked(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]storage.S3Config{
 		"no location":     {},
 		"another scheme":  {Location: "gs://lake"},
@@ -283,6 +295,7 @@ func TestS3ConfigIsChecked(t *testing.T) {
 }
 
 func TestS3AddressesBucketsByPathOrHost(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		pathStyle *bool
 		want      string

@@ -50,34 +50,34 @@ func (c *checker) bridgeColumns(m *Model, in *columnSet) *columnSet {
 	out := newColumnSet()
 	out.open = in.open
 	available := in.clone()
-	c.make(m, out, "surrogate_key", m.SurrogateKey, typeString)
+	c.make(out, "surrogate_key", m.SurrogateKey, typeString)
 	if b.Unnest != nil {
-		c.make(m, available, "unnest.as", b.Unnest.As, c.elementType(m, in))
+		c.make(available, "unnest.as", b.Unnest.As, c.elementType(m, in))
 	}
-	c.makeAdds(m, available, nil)
-	c.makeAll(m, available, out, "derive", m.Derive)
+	c.makeAdds(available, nil)
+	c.makeAll(available, out, "derive", m.Derive)
 	c.foreignKeyColumns(m, available, out)
 	if b.Weight != "" {
-		c.make(m, out, "weight", "weight", nil)
+		c.make(out, "weight", "weight", nil)
 	}
 	for _, name := range []string{"valid_from", "valid_to"} {
-		c.make(m, out, "kind", name, typeTimestamptz)
+		c.make(out, "kind", name, typeTimestamptz)
 	}
-	c.make(m, out, "kind", "is_current", typeBoolean)
+	c.make(out, "kind", "is_current", typeBoolean)
 	if b.EffectiveAt != "" && nameText.MatchString(b.EffectiveAt) {
-		c.wantTime(m, in, "effective_at", b.EffectiveAt)
+		c.wantTime(in, "effective_at", b.EffectiveAt)
 	}
 	return out
 }
 
 func (c *checker) elementType(m *Model, in *columnSet) arrow.DataType {
 	name := m.Bridge.Unnest.Column
-	if !c.want(m, in, "unnest.column", name, "a column that "+m.Name+" reads") || in.types[name] == nil {
+	if !c.want(in, "unnest.column", name, "a column that "+m.Name+" reads") || in.types[name] == nil {
 		return nil
 	}
 	of, ok := in.types[name].(*arrow.ListType)
 	if !ok {
-		c.fail(m, "unnest.column", fmt.Sprintf("column %q is %s, expected a list", name, typeName(in.types[name])), "")
+		c.fail("unnest.column", fmt.Sprintf("column %q is %s, expected a list", name, typeName(in.types[name])), "")
 		return nil
 	}
 	return of.Elem()

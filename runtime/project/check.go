@@ -14,10 +14,19 @@ type checker struct {
 	sets       map[string]*columnSet // columns of models that were checked
 	modules    []string              // plugins without .wasm
 	incomplete bool                  // something could not be read: what seems missing may be there
+
+	model *Model // that is being judged: where problems are reported
 }
 
-func (c *checker) fail(m *Model, path, message, hint string) {
-	c.errs.add(m.doc.problem(path, message, hint))
+// of is the checker of one model.
+func (c *checker) of(m *Model) *checker {
+	one := *c
+	one.model = m
+	return &one
+}
+
+func (c *checker) fail(path, message, hint string) {
+	c.errs.add(c.model.doc.problem(path, message, hint))
 }
 
 // defaultInterval is the commit interval of a project that gives none: appends
@@ -65,11 +74,11 @@ func (c *checker) stagingColumns(m *Model) *columnSet {
 	for i, col := range m.Columns {
 		out.add(col.Name, col.Type, indexed("columns", i)+".name")
 	}
-	c.makeAll(m, out, nil, "derive", m.Derive)
+	c.makeAll(out, nil, "derive", m.Derive)
 	if m.EventTime != "" {
 		times := out.clone()
 		times.addSystem(m.Kind)
-		c.wantTime(m, times, "event_time", m.EventTime)
+		c.wantTime(times, "event_time", m.EventTime)
 	}
 	return out
 }
@@ -81,7 +90,7 @@ func (c *checker) setEventTime(m *Model, in *columnSet) {
 		return
 	}
 	if m.EventTime != "" {
-		c.wantTime(m, in, "event_time", m.EventTime)
+		c.wantTime(in, "event_time", m.EventTime)
 		return
 	}
 	m.EventTime = "kafka_timestamp"
@@ -108,14 +117,14 @@ func (c *checker) checkReferences(m *Model) {
 	}
 	from, ok := c.models[m.From.Model]
 	if ok && !slices.Contains(readable[m.Kind], from.Kind) {
-		c.fail(m, "from", fmt.Sprintf("a %s cannot read %s, which is of kind %s, expected one of %s", m.Kind, from.Name, from.Kind, kindList(readable[m.Kind])), "")
+		c.fail("from", fmt.Sprintf("a %s cannot read %s, which is of kind %s, expected one of %s", m.Kind, from.Name, from.Kind, kindList(readable[m.Kind])), "")
 	}
 	if m.Fact == nil {
 		return
 	}
 	for i, j := range m.Fact.LeftJoin {
 		if to, ok := c.models[j.To.Model]; ok && to.Kind == KindDate {
-			c.fail(m, indexed("left_join", i)+".to", fmt.Sprintf("%s is a date dimension, which has nothing to join", to.Name), "use foreign_keys")
+			c.fail(indexed("left_join", i)+".to", fmt.Sprintf("%s is a date dimension, which has nothing to join", to.Name), "use foreign_keys")
 		}
 	}
 }
@@ -133,7 +142,7 @@ func (c *checker) checkModelRef(m *Model, path, name string) {
 		return
 	}
 	known := sortedKeys(c.models)
-	c.fail(m, path, fmt.Sprintf("there is no model %q, expected one of %s", name, listed(known)), didYouMean(name, known))
+	c.fail(path, fmt.Sprintf("there is no model %q, expected one of %s", name, listed(known)), didYouMean(name, known))
 }
 
 func (c *checker) checkSourceRef(m *Model) {
@@ -151,10 +160,10 @@ func (c *checker) checkSourceRef(m *Model) {
 		}
 	}
 	if tables != nil {
-		c.fail(m, "from", fmt.Sprintf("source %q has no table %q, expected one of %s", m.From.Source, m.From.Table, listed(tables)), didYouMean(m.From.Table, tables))
+		c.fail("from", fmt.Sprintf("source %q has no table %q, expected one of %s", m.From.Source, m.From.Table, listed(tables)), didYouMean(m.From.Table, tables))
 		return
 	}
-	c.fail(m, "from", fmt.Sprintf("there is no source %q, expected one of %s", m.From.Source, or(listed(known), "none, since no file below models/ has sources")), didYouMean(m.From.Source, known))
+	c.fail("from", fmt.Sprintf("there is no source %q, expected one of %s", m.From.Source, or(listed(known), "none, since no file below models/ has sources")), didYouMean(m.From.Source, known))
 }
 
 // checkPlugin finds the module of a plugin.
@@ -171,7 +180,7 @@ func (c *checker) checkPlugin(m *Model) {
 	if hint == "" || m.doc.at("plugin.ref").text != "" {
 		hint = "build the module there, or name a channel of the registry, as in name@stable"
 	}
-	c.fail(m, "plugin.ref", fmt.Sprintf("there is no module for plugin %s in %s/", m.doc.quote("plugin.ref", p.Ref), pluginsFolder), hint)
+	c.fail("plugin.ref", fmt.Sprintf("there is no module for plugin %s in %s/", m.doc.quote("plugin.ref", p.Ref), pluginsFolder), hint)
 }
 
 // checkLayout checks how a table is partitioned and sorted.
@@ -179,28 +188,28 @@ func (c *checker) checkLayout(m *Model, set *columnSet) {
 	used := map[string]bool{}
 	for i, f := range m.PartitionBy {
 		path := indexed("partition_by", i)
-		if !c.want(m, set, path, f.Column, "a column of "+m.Name) {
+		if !c.want(set, path, f.Column, "a column of "+m.Name) {
 			continue
 		}
 		if used[f.Column] {
-			c.fail(m, path, fmt.Sprintf("column %q is in two partition fields, which Redshift cannot read", f.Column), "keep one of them")
+			c.fail(path, fmt.Sprintf("column %q is in two partition fields, which Redshift cannot read", f.Column), "keep one of them")
 		}
 		used[f.Column] = true
 		if f.Column == "valid_from" || f.Column == "valid_to" {
-			c.fail(m, path, fmt.Sprintf("a table cannot be partitioned by %s, since its values reach from 1900 to 9999", f.Column), "partition by an attribute, or not at all")
+			c.fail(path, fmt.Sprintf("a table cannot be partitioned by %s, since its values reach from 1900 to 9999", f.Column), "partition by an attribute, or not at all")
 			continue
 		}
 		if t := set.types[f.Column]; t != nil {
 			if err := f.checkType(t); err != nil {
-				c.fail(m, path, fmt.Sprintf("column %q is %s, which %s cannot partition", f.Column, typeName(t), f.Transform), err.Error())
+				c.fail(path, fmt.Sprintf("column %q is %s, which %s cannot partition", f.Column, typeName(t), f.Transform), err.Error())
 			}
 		}
 	}
 	for i, f := range m.SortBy {
-		c.want(m, set, indexed("sort_by", i), f.Column, "a column of "+m.Name)
+		c.want(set, indexed("sort_by", i), f.Column, "a column of "+m.Name)
 	}
 	if m.Materialized == MaterializedEphemeral && len(m.PartitionBy)+len(m.SortBy) > 0 {
-		c.fail(m, "materialized", "an ephemeral model has no table to partition or sort", "make it a table, or remove partition_by and sort_by")
+		c.fail("materialized", "an ephemeral model has no table to partition or sort", "make it a table, or remove partition_by and sort_by")
 	}
 }
 
@@ -218,7 +227,7 @@ func (c *checker) checkTests(m *Model) {
 			column = path + ".columns"
 		}
 		for _, name := range t.Columns {
-			c.want(m, set, column, name, "a column of "+m.Name)
+			c.want(set, column, name, "a column of "+m.Name)
 		}
 		c.checkRelationship(m, path, t)
 	}
@@ -235,5 +244,5 @@ func (c *checker) checkRelationship(m *Model, path string, t Test) {
 		return
 	}
 	c.checkModelRef(m, path+".to", t.To.Model)
-	c.want(m, c.columns(c.models[t.To.Model]), path+".field", t.Field, "a column of "+t.To.Model)
+	c.want(c.columns(c.models[t.To.Model]), path+".field", t.Field, "a column of "+t.To.Model)
 }

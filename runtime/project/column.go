@@ -14,7 +14,7 @@ import (
 // Description and Tests are set: the type follows from what the model reads.
 type Column struct {
 	Name        string
-	From        string         // path into the value, or kafka.key, kafka.value, kafka.header.<name>
+	From        string         // path into the value, or kafka.key, kafka.value, kafka.header.<name>; "" for what a plugin makes
 	Type        arrow.DataType `json:"-"`
 	TypeText    string         `json:",omitempty"` // of Type, as record.FormatType writes it
 	Description string         `json:",omitempty"`

@@ -74,97 +74,97 @@ func (c *checker) columns(m *Model) *columnSet {
 }
 
 // want reports a column that a set does not have.
-func (c *checker) want(m *Model, set *columnSet, path, name, what string) bool {
+func (c *checker) want(set *columnSet, path, name, what string) bool {
 	if set.has(name) || set.open {
 		return true
 	}
-	c.fail(m, path, fmt.Sprintf("there is no column %q, expected %s: %s", name, what, listed(set.order)), didYouMean(name, set.order))
+	c.fail(path, fmt.Sprintf("there is no column %q, expected %s: %s", name, what, listed(set.order)), didYouMean(name, set.order))
 	return false
 }
 
 // wantTime wants a column that holds a time.
-func (c *checker) wantTime(m *Model, set *columnSet, path, name string) {
-	if !c.want(m, set, path, name, "a time column") {
+func (c *checker) wantTime(set *columnSet, path, name string) {
+	if !c.want(set, path, name, "a time column") {
 		return
 	}
 	if t := set.types[name]; t != nil && !isTime(t) {
-		c.fail(m, path, fmt.Sprintf("column %q is %s, expected timestamptz or timestamp", name, typeName(t)), "")
+		c.fail(path, fmt.Sprintf("column %q is %s, expected timestamptz or timestamp", name, typeName(t)), "")
 	}
 }
 
 // take passes a column on from one set to another.
-func (c *checker) take(m *Model, out, in *columnSet, path, name string) {
-	if c.want(m, in, path, name, "a column that "+m.Name+" reads or makes") {
+func (c *checker) take(out, in *columnSet, path, name string) {
+	if c.want(in, path, name, "a column that "+c.model.Name+" reads or makes") {
 		out.add(name, in.types[name], path)
 	}
 }
 
 // takeOnce is take for a column that the table may have already, as a measure
 // that is also listed.
-func (c *checker) takeOnce(m *Model, out, in *columnSet, path, name string) {
+func (c *checker) takeOnce(out, in *columnSet, path, name string) {
 	if !out.has(name) {
-		c.take(m, out, in, path, name)
+		c.take(out, in, path, name)
 	}
 }
 
 // make adds a column that the model makes and refuses a second of its name.
-func (c *checker) make(m *Model, set *columnSet, path, name string, t arrow.DataType) {
+func (c *checker) make(set *columnSet, path, name string, t arrow.DataType) {
 	if name == "" {
 		return
 	}
 	if set.has(name) {
-		c.fail(m, path, fmt.Sprintf("column %q is there already", name), "rename one of them")
+		c.fail(path, fmt.Sprintf("column %q is there already", name), "rename one of them")
 		return
 	}
 	set.add(name, t, path)
 }
 
 // makeAll adds the columns of expressions; also holds names that are taken.
-func (c *checker) makeAll(m *Model, set, also *columnSet, path string, all Expressions) {
+func (c *checker) makeAll(set, also *columnSet, path string, all Expressions) {
 	for _, e := range all {
-		c.makeNew(m, set, also, path+"."+e.Name+atKey, e.Name)
+		c.makeNew(set, also, path+"."+e.Name+atKey, e.Name)
 	}
 }
 
 // makeAdds adds the columns of the plugin.
-func (c *checker) makeAdds(m *Model, set, also *columnSet) {
-	if m.Plugin == nil {
+func (c *checker) makeAdds(set, also *columnSet) {
+	if c.model.Plugin == nil {
 		return
 	}
-	for i, name := range m.Plugin.Adds {
-		c.makeNew(m, set, also, "plugin."+indexed("adds", i), name)
+	for i, name := range c.model.Plugin.Adds {
+		c.makeNew(set, also, "plugin."+indexed("adds", i), name)
 	}
 }
 
-func (c *checker) makeNew(m *Model, set, also *columnSet, path, name string) {
+func (c *checker) makeNew(set, also *columnSet, path, name string) {
 	if also != nil && also.has(name) {
-		c.fail(m, path, fmt.Sprintf("column %q is there already", name), "rename one of them")
+		c.fail(path, fmt.Sprintf("column %q is there already", name), "rename one of them")
 		return
 	}
-	c.make(m, set, path, name, nil)
+	c.make(set, path, name, nil)
 }
 
 // choose adds the columns that are listed, or all that are made.
-func (c *checker) choose(m *Model, out, made *columnSet) {
-	if len(m.Columns) == 0 {
+func (c *checker) choose(out, made *columnSet) {
+	if len(c.model.Columns) == 0 {
 		for _, name := range made.order {
 			out.add(name, made.types[name], made.path[name])
 		}
 		return
 	}
-	for i, col := range m.Columns {
-		c.takeOnce(m, out, made, indexed("columns", i), col.Name)
+	for i, col := range c.model.Columns {
+		c.takeOnce(out, made, indexed("columns", i), col.Name)
 	}
 }
 
 // checkKeyTypes refuses keys whose text form differs by engine: a surrogate key
 // is a hash of text (invariant 8).
-func (c *checker) checkKeyTypes(m *Model, path string, key []string, in *columnSet) {
+func (c *checker) checkKeyTypes(path string, key []string, in *columnSet) {
 	for i, name := range key {
 		t := in.types[name]
 		if t == nil || isText(t) || isInteger(t) || isDate(t) || t.ID() == arrow.BOOL || arrow.TypeEqual(t, typeTimestamptz) {
 			continue
 		}
-		c.fail(m, indexed(path, i), fmt.Sprintf("column %q is %s, which cannot be part of a key, expected string, int, long, date, boolean or timestamptz", name, typeName(t)), "")
+		c.fail(indexed(path, i), fmt.Sprintf("column %q is %s, which cannot be part of a key, expected string, int, long, date, boolean or timestamptz", name, typeName(t)), "")
 	}
 }

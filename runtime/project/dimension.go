@@ -151,26 +151,26 @@ func (c *checker) dimensionColumns(m *Model, in *columnSet) *columnSet {
 	d := m.Dimension
 	out := newColumnSet()
 	out.open = in.open
-	c.make(m, out, "surrogate_key", m.SurrogateKey, typeString)
-	c.make(m, out, "durable_key", d.DurableKey, typeString)
+	c.make(out, "surrogate_key", m.SurrogateKey, typeString)
+	c.make(out, "durable_key", d.DurableKey, typeString)
 	for i, name := range d.NaturalKey {
-		c.take(m, out, in, indexed("natural_key", i), name)
+		c.take(out, in, indexed("natural_key", i), name)
 	}
-	c.checkKeyTypes(m, "natural_key", d.NaturalKey, in)
+	c.checkKeyTypes("natural_key", d.NaturalKey, in)
 	attributes := c.attributes(m, in, d.NaturalKey)
 	for _, name := range attributes.order {
-		c.make(m, out, attributes.path[name], name, attributes.types[name])
+		c.make(out, attributes.path[name], name, attributes.types[name])
 	}
 	c.checkSCD(m, attributes)
 	for _, name := range sortedKeys(d.UnknownMember) {
-		c.want(m, attributes, "unknown_member."+name+atKey, name, "an attribute of "+m.Name)
+		c.want(attributes, "unknown_member."+name+atKey, name, "an attribute of "+m.Name)
 	}
 	for i, name := range versionColumns {
 		t := arrow.DataType(typeTimestamptz)
 		if i >= 3 {
 			t = typeBoolean
 		}
-		c.make(m, out, "kind", name, t)
+		c.make(out, "kind", name, t)
 	}
 	c.checkEffectiveAt(m, in)
 	return out
@@ -180,8 +180,8 @@ func (c *checker) dimensionColumns(m *Model, in *columnSet) *columnSet {
 // the position columns.
 func (c *checker) attributes(m *Model, in *columnSet, keys []string) *columnSet {
 	available := in.clone()
-	c.makeAll(m, available, nil, "derive", m.Derive)
-	c.makeAdds(m, available, nil)
+	c.makeAll(available, nil, "derive", m.Derive)
+	c.makeAdds(available, nil)
 	out := newColumnSet()
 	if len(m.Columns) == 0 {
 		out.open = in.open
@@ -197,10 +197,10 @@ func (c *checker) attributes(m *Model, in *columnSet, keys []string) *columnSet 
 	for i, col := range m.Columns {
 		path := indexed("columns", i)
 		if contains(keys, col.Name) {
-			c.fail(m, path, fmt.Sprintf("column %q is part of the natural key, which is always there", col.Name), "remove it")
+			c.fail(path, fmt.Sprintf("column %q is part of the natural key, which is always there", col.Name), "remove it")
 			continue
 		}
-		c.take(m, out, available, path, col.Name)
+		c.take(out, available, path, col.Name)
 	}
 	return out
 }
@@ -213,10 +213,10 @@ func (c *checker) checkSCD(m *Model, attributes *columnSet) {
 		for i, name := range l.names {
 			path := "scd." + indexed(l.key, i)
 			if contains(m.Dimension.NaturalKey, name) {
-				c.fail(m, path, fmt.Sprintf("column %q is part of the natural key, which never changes", name), "remove it")
+				c.fail(path, fmt.Sprintf("column %q is part of the natural key, which never changes", name), "remove it")
 				continue
 			}
-			c.want(m, attributes, path, name, "an attribute of "+m.Name)
+			c.want(attributes, path, name, "an attribute of "+m.Name)
 		}
 	}
 }
@@ -225,7 +225,7 @@ func (c *checker) checkEffectiveAt(m *Model, in *columnSet) {
 	at := m.Dimension.EffectiveAt
 	if !strings.HasPrefix(at, "source.") {
 		if at != "" {
-			c.wantTime(m, in, "effective_at", at)
+			c.wantTime(in, "effective_at", at)
 		}
 		return
 	}
@@ -235,6 +235,6 @@ func (c *checker) checkEffectiveAt(m *Model, in *columnSet) {
 	}
 	table, known := c.project.table(from.From)
 	if from.Kind != KindStaging || known && !table.Format.IsDebezium() {
-		c.fail(m, "effective_at", fmt.Sprintf("%s is part of Debezium events, which %s does not read", at, from.Name), "name a column that holds the effective time")
+		c.fail("effective_at", fmt.Sprintf("%s is part of Debezium events, which %s does not read", at, from.Name), "name a column that holds the effective time")
 	}
 }

@@ -40,11 +40,13 @@ func TestVariablesAreExpanded(t *testing.T) {
 
 func TestVariablesTakeTheTypeOfTheirKey(t *testing.T) {
 	calve := smallProject + `
-commit: {interval: "${INTERVAL}", max_bytes: ${BYTES:-1MB}}
-limits: {open_files: ${FILES}, max_dead_ratio: "${RATIO:-0.5}"}
+commit: {interval: "${INTERVAL}", max_bytes: "${BYTES:-1MB}"}
+limits: {open_files: "${FILES}", max_dead_ratio: "${RATIO:-0.5}"}
 connections:
-  warehouse: {location: "s3://${BUCKET}/x", path_style: ${STYLE}}
-  kafka: {brokers: "a:1", tls: "${TLS}"}
+  warehouse: {location: "s3://${BUCKET}/x", path_style: "${STYLE}"}
+  kafka:
+    brokers: "a:1"
+    tls: ${TLS}
 `
 	env := environment("INTERVAL", "30s", "FILES", "7", "BUCKET", "lake", "STYLE", "true", "TLS", "true")
 	p := mustLoad(t, folderOf("calve.yaml", calve), env)

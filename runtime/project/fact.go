@@ -130,28 +130,28 @@ func (c *checker) factColumns(m *Model, in *columnSet) *columnSet {
 	out := newColumnSet()
 	out.open = in.open
 	available := in.clone()
-	c.make(m, out, "surrogate_key", m.SurrogateKey, typeString)
+	c.make(out, "surrogate_key", m.SurrogateKey, typeString)
 	for i, name := range f.Grain {
-		c.take(m, out, in, indexed("grain", i), name)
+		c.take(out, in, indexed("grain", i), name)
 	}
-	c.checkKeyTypes(m, "grain", f.Grain, in)
+	c.checkKeyTypes("grain", f.Grain, in)
 	out.add(m.EventTime, in.types[m.EventTime], "event_time")
 	made := newColumnSet()
 	for i := range f.LeftJoin {
 		c.joinColumns(m, i, in, made)
 	}
-	c.makeAll(m, made, nil, "milestones", f.Milestones)
-	c.makeAll(m, made, nil, "derive", m.Derive)
+	c.makeAll(made, nil, "milestones", f.Milestones)
+	c.makeAll(made, nil, "derive", m.Derive)
 	for _, name := range made.order {
-		c.make(m, available, made.path[name], name, made.types[name])
+		c.make(available, made.path[name], name, made.types[name])
 	}
 	c.foreignKeyColumns(m, available, out)
 	for i, name := range f.Measures {
-		c.takeOnce(m, out, available, indexed("measures", i), name)
+		c.takeOnce(out, available, indexed("measures", i), name)
 	}
 	c.chooseFact(m, out, available, made)
 	if f.OnDelete == OnDeleteSoft {
-		c.make(m, out, "on_delete", "is_deleted", typeBoolean)
+		c.make(out, "on_delete", "is_deleted", typeBoolean)
 	}
 	return out
 }
@@ -159,7 +159,7 @@ func (c *checker) factColumns(m *Model, in *columnSet) *columnSet {
 func (c *checker) chooseFact(m *Model, out, available, made *columnSet) {
 	if len(m.Columns) > 0 {
 		for i, col := range m.Columns {
-			c.takeOnce(m, out, available, indexed("columns", i), col.Name)
+			c.takeOnce(out, available, indexed("columns", i), col.Name)
 		}
 		return
 	}
@@ -182,57 +182,58 @@ func (c *checker) foreignKeyColumns(m *Model, available, out *columnSet) {
 		if ok && to.Kind == KindDate {
 			keyType = typeInt
 		}
-		c.make(m, available, fk.path+".name", fk.Name, keyType)
+		c.make(available, fk.path+".name", fk.Name, keyType)
 		out.add(fk.Name, keyType, fk.path+".name")
 		if fk.At != "" {
-			c.wantTime(m, available, fk.path+".at", fk.At)
+			c.wantTime(available, fk.path+".at", fk.At)
 		}
 		for i, name := range fk.On {
-			c.want(m, available, fk.path+"."+indexed("on", i), name, "a column that "+m.Name+" reads")
+			c.want(available, fk.path+"."+indexed("on", i), name, "a column that "+m.Name+" reads")
 		}
 		if ok {
-			c.checkForeignKey(m, fk, to, available)
+			c.checkForeignKey(fk, to, available)
 		}
 		for _, name := range sortedKeys(fk.Copy) {
 			path := fk.path + ".copy." + name
 			set := c.columns(to)
-			c.want(m, set, path, fk.Copy[name], "a column of "+fk.To.Model)
-			c.make(m, available, path+atKey, name, set.types[fk.Copy[name]])
+			c.want(set, path, fk.Copy[name], "a column of "+fk.To.Model)
+			c.make(available, path+atKey, name, set.types[fk.Copy[name]])
 			out.add(name, set.types[fk.Copy[name]], path)
 		}
 	}
 }
 
-func (c *checker) checkForeignKey(m *Model, fk foreignKeyAt, to *Model, available *columnSet) {
+func (c *checker) checkForeignKey(fk foreignKeyAt, to *Model, available *columnSet) {
 	if to.broken {
 		return
 	}
 	switch to.Kind {
 	case KindDate:
 		if len(fk.On) != 1 {
-			c.fail(m, fk.path+".on", fmt.Sprintf("a key of %s takes one column, a date or time, found %d", to.Name, len(fk.On)), "")
+			c.fail(fk.path+".on", fmt.Sprintf("a key of %s takes one column, a date or time, found %d", to.Name, len(fk.On)), "")
 		} else if t := available.types[fk.On[0]]; t != nil && !isTime(t) && !isDate(t) {
-			c.fail(m, fk.path+".on[0]", fmt.Sprintf("column %q is no date or time, which a key of %s needs", fk.On[0], to.Name), "")
+			c.fail(fk.path+".on[0]", fmt.Sprintf("column %q is no date or time, which a key of %s needs", fk.On[0], to.Name), "")
 		}
 		if fk.Durable {
-			c.fail(m, fk.path+".durable", fmt.Sprintf("%s is a date dimension, which has no durable key", to.Name), "remove durable")
+			c.fail(fk.path+".durable", fmt.Sprintf("%s is a date dimension, which has no durable key", to.Name), "remove durable")
 		}
 	case KindDimension:
 		if fk.Durable && to.Dimension.DurableKey == "" {
-			c.fail(m, fk.path+".durable", fmt.Sprintf("dimension %s has no durable key", to.Name), "give it a durable_key, or remove durable")
+			c.fail(fk.path+".durable", fmt.Sprintf("dimension %s has no durable key", to.Name), "give it a durable_key, or remove durable")
 		}
-		c.checkKeyMatch(m, fk.path+".on", fk.On, available, to)
+		c.checkKeyMatch(fk, to, available)
 	default:
-		c.fail(m, fk.path+".to", fmt.Sprintf("%s is of kind %s, expected a dimension or date", to.Name, to.Kind), "use left_join for other models")
+		c.fail(fk.path+".to", fmt.Sprintf("%s is of kind %s, expected a dimension or date", to.Name, to.Kind), "use left_join for other models")
 	}
 }
 
 // checkKeyMatch checks that columns fit a dimension's natural key one by one:
 // keys are hashes of text, and an int and a string never hash alike by design.
-func (c *checker) checkKeyMatch(m *Model, path string, on []string, available *columnSet, to *Model) {
+func (c *checker) checkKeyMatch(fk foreignKeyAt, to *Model, available *columnSet) {
+	path, on := fk.path+".on", fk.On
 	natural := to.Dimension.NaturalKey
 	if len(on) != len(natural) {
-		c.fail(m, path, fmt.Sprintf("%d columns, but the natural key of %s has %d: %s", len(on), to.Name, len(natural), listed(natural)), "")
+		c.fail(path, fmt.Sprintf("%d columns, but the natural key of %s has %d: %s", len(on), to.Name, len(natural), listed(natural)), "")
 		return
 	}
 	set := c.columns(to)
@@ -241,7 +242,7 @@ func (c *checker) checkKeyMatch(m *Model, path string, on []string, available *c
 		if mine == nil || theirs == nil || arrow.TypeEqual(mine, theirs) || isInteger(mine) && isInteger(theirs) {
 			continue
 		}
-		c.fail(m, indexed(path, i), fmt.Sprintf("column %q is %s, but %q of %s is %s", on[i], typeName(mine), natural[i], to.Name, typeName(theirs)), "give both the same data_type")
+		c.fail(indexed(path, i), fmt.Sprintf("column %q is %s, but %q of %s is %s", on[i], typeName(mine), natural[i], to.Name, typeName(theirs)), "give both the same data_type")
 	}
 }
 
@@ -252,22 +253,22 @@ func (c *checker) joinColumns(m *Model, i int, in, made *columnSet) {
 	set := c.columns(to)
 	var theirs []string
 	for _, name := range sortedKeys(join.On) {
-		c.want(m, in, path+".on."+name+atKey, name, "a column that "+m.Name+" reads")
-		c.want(m, set, path+".on."+name, join.On[name], "a column of "+join.To.Model)
+		c.want(in, path+".on."+name+atKey, name, "a column that "+m.Name+" reads")
+		c.want(set, path+".on."+name, join.On[name], "a column of "+join.To.Model)
 		theirs = append(theirs, join.On[name])
 	}
 	if w := join.Within; w != nil {
-		c.wantTime(m, set, path+".within.time", w.Time)
-		c.wantTime(m, in, path+".within.from", w.From)
-		c.wantTime(m, in, path+".within.to", w.To)
+		c.wantTime(set, path+".within.time", w.Time)
+		c.wantTime(in, path+".within.from", w.From)
+		c.wantTime(in, path+".within.to", w.To)
 	}
 	if ok && !to.broken && len(join.Copy) > 0 && !to.identifiedBy(theirs) {
-		c.fail(m, path+".on", fmt.Sprintf("columns %s do not identify a row of %s", listed(sorted(theirs)), to.Name), "join by its whole key (a versioned dimension has foreign_keys for that), or use aggregates instead of copy")
+		c.fail(path+".on", fmt.Sprintf("columns %s do not identify a row of %s", listed(sorted(theirs)), to.Name), "join by its whole key (a versioned dimension has foreign_keys for that), or use aggregates instead of copy")
 	}
-	c.makeAll(m, made, nil, path+".aggregates", join.Aggregates)
+	c.makeAll(made, nil, path+".aggregates", join.Aggregates)
 	for _, name := range sortedKeys(join.Copy) {
-		c.want(m, set, path+".copy."+name, join.Copy[name], "a column of "+join.To.Model)
-		c.make(m, made, path+".copy."+name+atKey, name, set.types[join.Copy[name]])
+		c.want(set, path+".copy."+name, join.Copy[name], "a column of "+join.To.Model)
+		c.make(made, path+".copy."+name+atKey, name, set.types[join.Copy[name]])
 	}
 }
 

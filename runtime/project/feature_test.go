@@ -30,7 +30,7 @@ func TestUnbuiltFeaturesAreRefusedByNameAndPlace(t *testing.T) {
 		{shop, Feature{"kind", "dimension"}, []string{`models/marts/dim_customers.yaml:2:7: kind "dimension"`, `models/marts/dim_products.yaml:2:7: kind "dimension"`}},
 		{shop, Feature{"kind", "date"}, []string{`models/marts/dim_date.yaml:2:7: kind "date"`}},
 		{shop, Feature{"format", "debezium-json"}, []string{`models/sources.yaml:4:13: format "debezium-json"`}},
-		{shop, Feature{"encoding", "connect.decimal"}, []string{`models/staging/stg_orders.yaml:9:75: encoding "connect.decimal"`}},
+		{shop, Feature{"encoding", "connect.decimal"}, []string{`models/staging/stg_orders.yaml:9:64: encoding "connect.decimal"`}},
 		{shop, Feature{"catalog", "rest"}, []string{`calve.yaml:6:19: catalog "rest"`}},
 		{shop, Feature{"freshness", ""}, []string{`models/sources.yaml:5:16: "freshness"`}},
 		{shop, Feature{"on_schema_change", "append_new_columns"}, []string{

@@ -19,20 +19,17 @@ var folder = patterned("a folder below models/", folderPattern, func(text string
 }).literal()
 
 // timezone is a name of the IANA time zone database.
-var timezone = filledZone()
+var timezone = patterned(aTimezone, `^[A-Za-z][A-Za-z0-9_+/-]*$`, func(text string) (string, error) {
+	if text == "" || text == "Local" {
+		return "", fmt.Errorf("%q is no fixed time zone, expected %s", text, aTimezone)
+	}
+	if _, err := time.LoadLocation(text); err != nil {
+		return "", hintedError{fmt.Sprintf("unknown time zone %q", excerpt(text)), "use a name of the IANA time zone database, as Europe/Berlin"}
+	}
+	return text, nil
+})
 
-func filledZone() scalar[string] {
-	const what = "a time zone such as Europe/Berlin or UTC"
-	return patterned(what, `^[A-Za-z][A-Za-z0-9_+/-]*$`, func(text string) (string, error) {
-		if text == "" || text == "Local" {
-			return "", fmt.Errorf("%q is no fixed time zone, expected %s", text, what)
-		}
-		if _, err := time.LoadLocation(text); err != nil {
-			return "", hintedError{fmt.Sprintf("unknown time zone %q", excerpt(text)), "use a name of the IANA time zone database, as Europe/Berlin"}
-		}
-		return text, nil
-	})
-}
+const aTimezone = "a time zone such as Europe/Berlin or UTC"
 
 // applyDefaults fills in what a model leaves to its folder, and what no folder
 // says.
@@ -82,12 +79,12 @@ func (c *checker) setNamespace(m *Model, inside string) {
 			return
 		}
 		if _, err := parseName(m.Namespace); err != nil {
-			c.fail(m, "name", fmt.Sprintf("the folder's name %q cannot be a namespace", m.Namespace), "give the model a namespace, or the folder one in calve.yaml under models")
+			c.fail("name", fmt.Sprintf("the folder's name %q cannot be a namespace", m.Namespace), "give the model a namespace, or the folder one in calve.yaml under models")
 			return
 		}
 	}
 	if strings.HasPrefix(m.Namespace, reservedNamespace) {
-		c.fail(m, "namespace", fmt.Sprintf("namespace %s is reserved: names that begin with %s hold dead letters and the audit table", m.doc.quote("namespace", m.Namespace), reservedNamespace), "choose another")
+		c.fail("namespace", fmt.Sprintf("namespace %s is reserved: names that begin with %s hold dead letters and the audit table", m.doc.quote("namespace", m.Namespace), reservedNamespace), "choose another")
 	}
 }
 

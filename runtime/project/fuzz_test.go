@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -15,7 +16,10 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(body, body)
+		for _, text := range strings.Split(string(body), "\n---\n") {
+			f.Add([]byte(smallProject), []byte(text))
+			f.Add([]byte(text), []byte(smallSources))
+		}
 	}
 	f.Add([]byte(smallProject), []byte(smallSources+"---\n"+smallStaging+"---\n"+smallCustomers))
 	f.Add([]byte("name: &a [*a]\n"), []byte("{a: {b: [}"))

@@ -301,20 +301,20 @@ func (l *loading) check() {
 	c := &checker{project: p, errs: l.errs, models: map[string]*Model{}, sets: map[string]*columnSet{}, modules: l.modules, incomplete: l.incomplete}
 	for _, m := range l.models {
 		c.models[m.Name] = m
-		c.applyDefaults(m)
+		c.of(m).applyDefaults(m)
 	}
 	if !l.incomplete {
 		c.checkFolders(l.folders)
 	}
 	sorted, cyclic := order(l.models)
 	for _, found := range cycles(cyclic) {
-		c.fail(found.first, found.path, "cycle among models: "+found.String(), "a model cannot read, directly or not, what it makes")
+		c.of(found.first).fail(found.path, "cycle among models: "+found.String(), "a model cannot read, directly or not, what it makes")
 	}
 	for _, m := range slices.Concat(sorted, cyclic) {
-		c.checkModel(m)
+		c.of(m).checkModel(m)
 	}
 	for _, m := range l.models {
-		c.checkTests(m)
+		c.of(m).checkTests(m)
 	}
 	for _, m := range sorted {
 		p.Models = append(p.Models, *m)

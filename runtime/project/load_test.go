@@ -247,6 +247,9 @@ columns:
 	if got := mustModel(t, p, "docs").Plugin; got.Module != "" || got.Channel != "2.1.0" || got.OnError != OnErrorStop {
 		t.Errorf("registry plugin: got %+v", got)
 	}
+	if got := requests.Columns[0].From + mustModel(t, p, "docs").Columns[1].From; got != "" {
+		t.Errorf("columns of the plugin have a path: %q", got)
+	}
 	if requests.Columns[0].Nullable {
 		t.Error("nullable: false is lost")
 	}
@@ -266,7 +269,7 @@ func TestMissingProjectIsNotExist(t *testing.T) {
 	}
 }
 
-func TestEveryModelNeedsNoModels(t *testing.T) {
+func TestAProjectMayHaveNoModels(t *testing.T) {
 	p := mustLoad(t, folderOf("calve.yaml", "name: a\nconfig_version: 1\n"), nil)
 	if len(p.Models) != 0 || len(p.Sources) != 0 {
 		t.Errorf("got %v, %v", p.Models, p.Sources)

@@ -26,15 +26,15 @@ func (c *checker) mapColumns(m *Model, in *columnSet) *columnSet {
 	out := newColumnSet()
 	out.open = in.open
 	for i, name := range m.Map.NaturalKey {
-		c.take(m, out, in, indexed("natural_key", i), name)
+		c.take(out, in, indexed("natural_key", i), name)
 	}
-	c.checkKeyTypes(m, "natural_key", m.Map.NaturalKey, in)
+	c.checkKeyTypes("natural_key", m.Map.NaturalKey, in)
 	attributes := c.attributes(m, in, m.Map.NaturalKey)
 	for _, name := range attributes.order {
-		c.make(m, out, attributes.path[name], name, attributes.types[name])
+		c.make(out, attributes.path[name], name, attributes.types[name])
 	}
 	for _, name := range sortedKeys(m.Map.UnknownMember) {
-		c.want(m, attributes, "unknown_member."+name+atKey, name, "a column of "+m.Name)
+		c.want(attributes, "unknown_member."+name+atKey, name, "a column of "+m.Name)
 	}
 	return out
 }

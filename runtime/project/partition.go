@@ -53,8 +53,12 @@ func (partitionList) expects() string          { return "a list, each " + aParti
 func (partitionList) accepts(k yaml.Kind) bool { return k == yaml.SequenceNode }
 
 func (p partitionList) read(r reader, n *yaml.Node) ([]PartitionField, bool) {
-	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+	if n.Kind != yaml.SequenceNode {
 		r.wrongType(n, p.expects())
+		return nil, false
+	}
+	if len(n.Content) == 0 {
+		r.fail(n, "the list is empty, expected at least one: "+aPartition, "leave out partition_by for a table without partitions")
 		return nil, false
 	}
 	var out []PartitionField

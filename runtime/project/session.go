@@ -57,18 +57,18 @@ var sessionShape = object[Model]{
 func (c *checker) sessionColumns(m *Model, in *columnSet) *columnSet {
 	out := newColumnSet()
 	out.open = in.open
-	c.make(m, out, "surrogate_key", m.SurrogateKey, typeString)
+	c.make(out, "surrogate_key", m.SurrogateKey, typeString)
 	for i, name := range m.Session.Key {
-		c.take(m, out, in, indexed("key", i), name)
+		c.take(out, in, indexed("key", i), name)
 	}
-	c.checkKeyTypes(m, "key", m.Session.Key, in)
-	c.make(m, out, "kind", columnSessionStart, typeTimestamptz)
-	c.make(m, out, "kind", columnSessionEnd, typeTimestamptz)
+	c.checkKeyTypes("key", m.Session.Key, in)
+	c.make(out, "kind", columnSessionStart, typeTimestamptz)
+	c.make(out, "kind", columnSessionEnd, typeTimestamptz)
 	made := newColumnSet()
 	made.open = in.open
-	c.makeAll(m, made, out, "aggregates", m.Session.Aggregates)
-	c.makeAdds(m, made, out)
-	c.makeAll(m, made, out, "derive", m.Derive)
-	c.choose(m, out, made)
+	c.makeAll(made, out, "aggregates", m.Session.Aggregates)
+	c.makeAdds(made, out)
+	c.makeAll(made, out, "derive", m.Derive)
+	c.choose(out, made)
 	return out
 }

@@ -25,15 +25,18 @@ var stagingShape = object[Model]{
 // checkStaging checks a staging model against its topic. It also completes the
 // plugin's input.
 func (c *checker) checkStaging(m *Model) {
-	table, known := c.project.table(m.From)
-	c.checkPluginInput(m, table, known)
+	var table *SourceTable // nil for unknown
+	if t, ok := c.project.table(m.From); ok {
+		table = &t
+	}
+	c.checkPluginInput(m, table)
 	made := map[string]string{} // column → who makes it, if not the decoder
 	if m.Plugin != nil && len(m.Plugin.Input) > 0 {
 		for _, col := range m.Columns {
 			made[col.Name] = "is returned by the plugin"
 		}
 		for i := range m.Plugin.Input {
-			c.checkFrom(m, indexed("plugin.input", i), m.Plugin.Input[i], table, known)
+			c.checkFrom(indexed("plugin.input", i), m.Plugin.Input[i], table)
 		}
 	}
 	if m.Plugin != nil {
@@ -44,52 +47,53 @@ func (c *checker) checkStaging(m *Model) {
 	for i, col := range m.Columns {
 		path := indexed("columns", i)
 		if by, ok := made[col.Name]; ok {
-			c.checkMade(m, path, col, by)
+			c.checkMade(path, col, by)
+			m.Columns[i].From = ""
 			continue
 		}
-		c.checkFrom(m, path, col, table, known)
+		c.checkFrom(path, col, table)
 	}
 }
 
-func (c *checker) checkMade(m *Model, path string, col Column, by string) {
+func (c *checker) checkMade(path string, col Column, by string) {
 	for _, key := range []struct {
 		name  string
 		given bool
 	}{{"from", col.fromGiven}, {"default", col.Default != nil}, {"encoding", col.Encoding != ""}} {
 		if key.given {
-			c.fail(m, path+"."+key.name, fmt.Sprintf("column %q %s and takes no %s", col.Name, by, key.name), "remove it, or give it to a column that the plugin takes")
+			c.fail(path+"."+key.name, fmt.Sprintf("column %q %s and takes no %s", col.Name, by, key.name), "remove it, or give it to a column that the plugin takes")
 		}
 	}
 }
 
 // checkFrom checks that a column can come from a value of the topic's format.
-func (c *checker) checkFrom(m *Model, path string, col Column, table SourceTable, known bool) {
-	if !known || table.Format.HasFields() || isKafkaPath(col.From) {
+func (c *checker) checkFrom(path string, col Column, table *SourceTable) {
+	if table == nil || table.Format.HasFields() || isKafkaPath(col.From) {
 		return
 	}
-	c.fail(m, path+".from", fmt.Sprintf("column %q is read from a value of format %s, which has no fields", col.Name, table.Format),
+	c.fail(path+".from", fmt.Sprintf("column %q is read from a value of format %s, which has no fields", col.Name, table.Format),
 		"give from: kafka.value, kafka.key or kafka.header.<name>")
 }
 
-func (c *checker) checkPluginInput(m *Model, table SourceTable, known bool) {
+func (c *checker) checkPluginInput(m *Model, table *SourceTable) {
 	p := m.Plugin
 	if p == nil {
 		return
 	}
 	if len(p.Input) > 0 && len(p.Adds) > 0 {
-		c.fail(m, "plugin.adds", "input and adds exclude each other", "with input the plugin returns the whole table, with adds it adds columns to those decoded")
+		c.fail("plugin.adds", "input and adds exclude each other", "with input the plugin returns the whole table, with adds it adds columns to those decoded")
 		return
 	}
 	for i, name := range p.Adds {
 		if !hasColumn(m.Columns, name) {
-			c.fail(m, indexed("plugin.adds", i), fmt.Sprintf("the plugin adds column %q, which is not among columns", name), or(didYouMean(name, columnNames(m.Columns)), "declare it there with its data_type"))
+			c.fail(indexed("plugin.adds", i), fmt.Sprintf("the plugin adds column %q, which is not among columns", name), or(didYouMean(name, columnNames(m.Columns)), "declare it there with its data_type"))
 		}
 	}
-	if len(p.Input) > 0 || len(p.Adds) > 0 || !known {
+	if len(p.Input) > 0 || len(p.Adds) > 0 || table == nil {
 		return
 	}
 	if table.Format.HasFields() {
-		c.fail(m, "plugin", fmt.Sprintf("a plugin over format %s needs input or adds", table.Format), "input: the columns it takes; adds: the columns it adds to those decoded")
+		c.fail("plugin", fmt.Sprintf("a plugin over format %s needs input or adds", table.Format), "input: the columns it takes; adds: the columns it adds to those decoded")
 		return
 	}
 	p.Input = []Column{wholeValue(table.Format)}

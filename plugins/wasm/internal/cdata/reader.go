@@ -118,11 +118,12 @@ func Text(memory []byte, address, n uint32, most int) (string, bool) {
 func clean(b []byte, most int) string {
 	if len(b) > most {
 		b = b[:most]
-		for len(b) > most-utf8.UTFMax && len(b) > 0 && !utf8.RuneStart(b[len(b)-1]) {
-			b = b[:len(b)-1]
+		start := len(b) - 1
+		for start > len(b)-utf8.UTFMax && start > 0 && !utf8.RuneStart(b[start]) {
+			start--
 		}
-		if len(b) > 0 && !utf8.Valid(b[len(b)-1:]) { // a rune that lost its end
-			b = b[:len(b)-1]
+		if !utf8.FullRune(b[start:]) { // it lost its end
+			b = b[:start]
 		}
 	}
 	return string(bytes.ToValidUTF8(b, []byte("\uFFFD")))
@@ -221,7 +222,7 @@ func (r *Reader) schemaColumn(address uint32, depth int, total *int) (SchemaColu
 		if err != nil {
 			return c, err
 		}
-		if child.Dictionary != "" {
+		if child.Dictionary != "" && depth > 0 {
 			return c, invalid("schema: column %q: dictionaries below the top level are not supported", c.Name)
 		}
 		c.Children = append(c.Children, child.Column)

@@ -63,7 +63,10 @@ func (m *module) read(opt Options) error {
 	if err := m.readExports(); err != nil {
 		return err
 	}
-	return m.readElements()
+	if err := m.readElements(); err != nil {
+		return err
+	}
+	return m.readData()
 }
 
 // generator writes the changed sections of a module.

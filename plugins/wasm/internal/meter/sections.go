@@ -3,6 +3,7 @@ package meter
 import (
 	"bytes"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Section ids of the binary format.
@@ -77,7 +78,7 @@ func split(data []byte) (*module, error) {
 		switch {
 		case r.err != nil:
 		case id == secCustom:
-			m.custom(payload)
+			r.err = m.custom(payload)
 		case id >= secCount:
 			r.fail("unknown section %d", id)
 		case id == secStart:
@@ -92,12 +93,46 @@ func split(data []byte) (*module, error) {
 	return m, r.err
 }
 
-// custom keeps the names, which make traps readable.
-func (m *module) custom(payload []byte) {
+// custom keeps the names of functions, which make traps readable.
+func (m *module) custom(payload []byte) error {
 	r := &reader{data: payload}
-	if r.name() == sectionNames && r.err == nil && m.names == nil {
-		m.names = payload
+	name := r.name()
+	if !utf8.ValidString(name) {
+		r.fail("custom section with a name that is no UTF-8")
 	}
+	if name == sectionNames && r.err == nil {
+		m.names = functionNames(r)
+	}
+	return r.err
+}
+
+// functionNames picks the subsection of function names out of the section
+// "name" and returns a section of it alone, nil if it is malformed: wazero
+// allocates by the counts in there. https://webassembly.github.io/spec/core/appendix/custom.html
+func functionNames(from *reader) []byte {
+	const functions = 1
+	r := &reader{data: from.data, pos: from.pos}
+	for !r.done() {
+		id, content := r.byte(), r.bytes(int(r.u32()))
+		if r.err != nil || id != functions {
+			continue
+		}
+		c := &reader{data: content}
+		last := -1
+		for range c.count(maxFunctions+maxImports, "names") {
+			index, name := int(c.u32()), c.name()
+			if c.err != nil || index <= last || !utf8.ValidString(name) {
+				return nil
+			}
+			last = index
+		}
+		if c.end(sectionNames) != nil {
+			return nil
+		}
+		out := append(appendName(nil, sectionNames), functions)
+		return append(appendU32(out, uint32(len(content))), content...)
+	}
+	return nil
 }
 
 func isValueType(b byte) bool {
@@ -261,6 +296,31 @@ func (m *module) readElements() error {
 		}
 	}
 	return r.end("element")
+}
+
+// readData checks data segments, whose number wazero allocates by.
+func (m *module) readData() error {
+	r := &reader{data: m.sections[secData]}
+	if r.data == nil {
+		return nil
+	}
+	for range r.count(maxSegments, "data segments") {
+		flags := r.u32()
+		switch {
+		case r.err != nil:
+		case flags > 2:
+			r.fail("data segment of form %d", flags)
+		case flags == 2:
+			r.u32()
+		}
+		if flags != 1 {
+			m.constant(r, m.globals)
+		}
+		if r.bytes(int(r.u32())); r.err != nil {
+			break
+		}
+	}
+	return r.end("data")
 }
 
 func (m *module) function(r *reader) uint32 {

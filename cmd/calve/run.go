@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/calvelake/calve/runtime/daemon"
+	"github.com/calvelake/calve/runtime/pipeline"
+)
+
+// runReport is what calve run prints with --output json.
+type runReport struct {
+	Records     int64 `json:"records"`
+	RowsOut     int64 `json:"rows_out"`
+	DeadLetters int64 `json:"dead_letters"`
+	Filtered    int64 `json:"filtered"`
+	Epochs      int64 `json:"epochs"`
+	Files       int64 `json:"files"`
+	LastEpoch   int64 `json:"last_epoch"` // 0 if this run committed none
+}
+
+func newRun(s *settings) *cobra.Command {
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run a project's pipeline",
+		Long: `Run a project's pipeline until it is stopped. SIGTERM and Ctrl-C finish and
+commit the epoch in hand. Where it stops, the next run goes on: no record is
+lost and none is written twice, however it ended.`,
+		Example: `  calve run --project shop
+  calve run --project shop --once                  # up to what is there now, then exit
+  calve run --project shop --once --output json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.checkOutput(); err != nil {
+				return err
+			}
+			logger, err := s.logger()
+			if err != nil {
+				return err
+			}
+			p, err := s.load()
+			if err != nil {
+				return err
+			}
+			options := daemon.RunOptions{Once: once, Logger: logger}
+			if isTerminal(os.Stderr) {
+				options.Watch = daemon.Progress(os.Stderr, time.Second)
+			}
+			stats, err := daemon.Run(cmd.Context(), p, options)
+			if err != nil {
+				return err
+			}
+			return s.reportRun(cmd, stats)
+		},
+	}
+	cmd.Flags().BoolVar(&once, "once", false, "read up to the end offsets seen at start, commit, exit")
+	return s.withOutput(s.withProject(cmd))
+}
+
+func (s *settings) reportRun(cmd *cobra.Command, stats pipeline.Stats) error {
+	if s.output == "json" {
+		return writeJSON(cmd.OutOrStdout(), runReport{
+			Records: stats.Records, RowsOut: stats.Rows, DeadLetters: stats.Letters, Filtered: stats.Filtered,
+			Epochs: stats.Epochs, Files: stats.Files, LastEpoch: stats.Last,
+		})
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%d records: %d new rows, %d dead letters, %d filtered; %d epochs, %d files\n",
+		stats.Records, stats.Rows, stats.Letters, stats.Filtered, stats.Epochs, stats.Files)
+	return err
+}

@@ -1,0 +1,132 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/calvelake/calve/catalog"
+	"github.com/calvelake/calve/lakehouse"
+	"github.com/calvelake/calve/runtime/project"
+)
+
+// Plan is what a project is, and what running it would do to its tables.
+type Plan struct {
+	Project   string      `json:"project"`
+	Warehouse string      `json:"warehouse"`
+	Catalog   string      `json:"catalog"`
+	Kafka     []string    `json:"kafka"`
+	Models    []PlanModel `json:"models"`
+	Tables    []PlanTable `json:"tables"`
+}
+
+// PlanModel is one model of a plan.
+type PlanModel struct {
+	Name   string `json:"name"`
+	Kind   string `json:"kind"`
+	From   string `json:"from"`
+	Plugin string `json:"plugin,omitempty"`
+	Table  string `json:"table,omitempty"`
+}
+
+// PlanTable is one table of a plan. Action is create, keep or refuse.
+type PlanTable struct {
+	Name      string   `json:"name"`
+	Action    string   `json:"action"`
+	Columns   []string `json:"columns,omitempty"` // of a table to create: name and type
+	Problems  []string `json:"problems,omitempty"`
+	Partition string   `json:"partition,omitempty"`
+}
+
+// MakePlan compares a project with its catalog and changes nothing. A catalog
+// that was never used (embedded, no file yet) has no tables.
+func MakePlan(ctx context.Context, p *project.Project, logger *slog.Logger) (Plan, error) {
+	if err := checkBuilt(p); err != nil {
+		return Plan{}, err
+	}
+	plan := Plan{
+		Project: p.Name, Warehouse: p.Connections.Warehouse.Location, Catalog: catalogName(p),
+		Kafka: p.Connections.Kafka.Brokers,
+	}
+	if e := p.Connections.Kafka.Embedded; e != nil {
+		plan.Kafka = []string{"embedded (" + e.Listen + ")"}
+	}
+	for i := range p.Models {
+		plan.Models = append(plan.Models, planModel(&p.Models[i]))
+	}
+	load, closing, err := loader(ctx, p, logger)
+	if err != nil {
+		return Plan{}, err
+	}
+	defer closeAndLog(logger, "catalog", closing)
+	for _, d := range definitions(p) {
+		t, err := planTable(ctx, d, load)
+		if err != nil {
+			return Plan{}, err
+		}
+		plan.Tables = append(plan.Tables, t)
+	}
+	return plan, nil
+}
+
+func planModel(m *project.Model) PlanModel {
+	out := PlanModel{Name: m.Name, Kind: string(m.Kind), From: m.From.String()}
+	if m.Plugin != nil {
+		out.Plugin = m.Plugin.Ref
+	}
+	if m.Materialized == project.MaterializedTable {
+		out.Table = definition(m).ID.String()
+	}
+	return out
+}
+
+func catalogName(p *project.Project) string {
+	if c := p.Connections.Catalog; c.URI != "" {
+		return string(c.Type) + " (" + c.URI + ")"
+	}
+	return string(p.Connections.Catalog.Type)
+}
+
+// tableLoader reads a table's metadata, or catalog.ErrNoSuchTable.
+type tableLoader func(ctx context.Context, d lakehouse.Definition) ([]lakehouse.Difference, error)
+
+// loader opens the catalog for reading. Planning must leave no trace, so an
+// embedded catalog whose file is not there yet is not created.
+func loader(ctx context.Context, p *project.Project, logger *slog.Logger) (tableLoader, func() error, error) {
+	if c := p.Connections.Catalog; c.Type == project.CatalogEmbedded && !fileExists(inProject(p, c.Path)) {
+		none := func(context.Context, lakehouse.Definition) ([]lakehouse.Difference, error) {
+			return nil, catalog.ErrNoSuchTable
+		}
+		return none, func() error { return nil }, nil
+	}
+	lake, err := OpenLakehouse(ctx, p, logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	load := func(ctx context.Context, d lakehouse.Definition) ([]lakehouse.Difference, error) {
+		tbl, err := lake.Catalog.Load(ctx, d.ID)
+		if err != nil {
+			return nil, err
+		}
+		return d.Compare(tbl.Metadata())
+	}
+	return load, lake.Close, nil
+}
+
+func planTable(ctx context.Context, d lakehouse.Definition, load tableLoader) (PlanTable, error) {
+	t := PlanTable{Name: d.ID.String(), Action: "keep"}
+	differences, err := load(ctx, d)
+	switch {
+	case errors.Is(err, catalog.ErrNoSuchTable):
+		t.Action = "create"
+		t.Columns, t.Partition, err = d.Describe()
+		return t, err
+	case err != nil:
+		return t, err
+	}
+	for _, difference := range differences {
+		t.Action = "refuse"
+		t.Problems = append(t.Problems, difference.String())
+	}
+	return t, nil
+}

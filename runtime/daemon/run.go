@@ -1,0 +1,204 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/calvelake/calve/lakehouse"
+	"github.com/calvelake/calve/lakehouse/storage"
+	"github.com/calvelake/calve/plugins/wasm"
+	"github.com/calvelake/calve/runtime/pipeline"
+	"github.com/calvelake/calve/runtime/project"
+	"github.com/calvelake/calve/runtime/record"
+)
+
+// RunOptions says how to run a project.
+type RunOptions struct {
+	// Once reads up to the end offsets seen at the start, commits and returns.
+	Once   bool
+	Logger *slog.Logger
+	// Watch, if set, is called when the pipeline runs; it returns when ctx
+	// ends.
+	Watch func(ctx context.Context, running *Running)
+}
+
+// Running is a pipeline at work.
+type Running struct {
+	Pipeline *pipeline.Pipeline
+	Broker   *Broker
+	Topics   []string
+	Listen   string // the embedded broker's address, "" without one here
+}
+
+// pollRecords bounds what one poll hands over, so that an epoch's end is never
+// far away.
+const pollRecords = 1 << 16
+
+// Run runs a project's pipeline until its context ends or, with Once, until it
+// has caught up. What it took by then is committed.
+func Run(ctx context.Context, p *project.Project, options RunOptions) (pipeline.Stats, error) {
+	if err := checkBuilt(p); err != nil {
+		return pipeline.Stats{}, err
+	}
+	lake, err := OpenLakehouse(ctx, p, options.Logger)
+	if err != nil {
+		return pipeline.Stats{}, err
+	}
+	defer closeAndLog(options.Logger, "catalog", lake.Close)
+	if err := storage.Probe(ctx, lake.Store, lake.Store.Root()+"/_calve/"+p.Name+"/probe"); err != nil {
+		return pipeline.Stats{}, fmt.Errorf("probe warehouse %s: %w", lake.Store.Root(), err)
+	}
+	host, err := openHost(ctx, p, options.Logger)
+	if err != nil {
+		return pipeline.Stats{}, err
+	}
+	defer closeAndLog(options.Logger, "plugins", func() error { return host.Close(context.WithoutCancel(ctx)) })
+	broker, err := OpenBroker(ctx, p, options.Logger)
+	if err != nil {
+		return pipeline.Stats{}, err
+	}
+	defer closeAndLog(options.Logger, "broker", broker.Close)
+	return start(ctx, p, options, opened{lake, host, broker})
+}
+
+type opened struct {
+	lake   *Lakehouse
+	host   *wasm.Host
+	broker *Broker
+}
+
+func start(ctx context.Context, p *project.Project, options RunOptions, o opened) (pipeline.Stats, error) {
+	nonce := lakehouse.NewNonce()
+	config := lakehouse.Config{Pipeline: p.Name, Nonce: nonce, Logger: options.Logger}
+	if options.Once {
+		config.GiveUpAfter = p.Connections.Catalog.Timeout
+	}
+	lake := lakehouse.New(config, o.lake.Store, o.lake.Catalog)
+	begin, err := lake.Start(ctx, definitions(p))
+	if err != nil {
+		return pipeline.Stats{}, err
+	}
+	built, err := models(ctx, p, o.host, begin.Tables)
+	if err != nil {
+		return pipeline.Stats{}, err
+	}
+	names := topicNames(built)
+	topics, err := readTopics(ctx, o.broker, names)
+	if err != nil {
+		return pipeline.Stats{}, err
+	}
+	positions, err := pipeline.Resume(begin.Readers, modelNames(built), topics)
+	if err != nil {
+		return pipeline.Stats{}, err
+	}
+	source, err := o.broker.Source(ctx, positions)
+	if err != nil {
+		return pipeline.Stats{}, fmt.Errorf("open source: %w", err)
+	}
+	defer source.Close()
+	running := pipeline.New(pipelineConfig(p, options, nonce, topics), pipeline.Parts{
+		Source: source, Lake: lake, Start: begin, Positions: positions, Models: built,
+		Confirm: func(ctx context.Context, positions []record.Position) error {
+			return o.broker.Confirm(ctx, "calve-"+p.Name, positions)
+		},
+		Now: time.Now, Logger: options.Logger, Allocator: memory.DefaultAllocator,
+	})
+	options.Logger.Info("pipeline started", "pipeline", p.Name, "writer", nonce, "epoch", begin.Last+1, "topics", names)
+	err = watched(ctx, options, &Running{Pipeline: running, Broker: o.broker, Topics: names, Listen: o.broker.Addr()})
+	return running.Stats(), err
+}
+
+// watched runs the pipeline beside its watcher, and waits for both.
+func watched(ctx context.Context, options RunOptions, running *Running) error {
+	if options.Watch == nil {
+		return running.Pipeline.Run(ctx)
+	}
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		options.Watch(watching, running)
+	}()
+	err := running.Pipeline.Run(ctx)
+	stop()
+	<-done
+	return err
+}
+
+func pipelineConfig(p *project.Project, options RunOptions, nonce string, topics []pipeline.Topic) pipeline.Config {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	c := pipeline.Config{
+		Name: p.Name, ConfigHash: p.Hash(), Nonce: nonce, Host: host,
+		Interval: p.Commit.Interval, MaxBytes: p.Commit.MaxBytes, PollRecords: pollRecords,
+	}
+	if options.Once {
+		c.Until = map[record.TopicPartition]int64{}
+		for _, t := range topics {
+			for _, partition := range t.Partitions {
+				c.Until[record.TopicPartition{Topic: t.Name, Partition: partition.ID}] = partition.End
+			}
+		}
+	}
+	return c
+}
+
+func readTopics(ctx context.Context, broker *Broker, names []string) ([]pipeline.Topic, error) {
+	found, err := broker.Topics(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	topics := make([]pipeline.Topic, len(found))
+	for i, t := range found {
+		topics[i] = pipeline.Topic{Name: t.Name, Origin: t.Origin}
+		for _, partition := range t.Partitions {
+			topics[i].Partitions = append(topics[i].Partitions, pipeline.Partition{ID: partition.ID, Start: partition.Start, End: partition.End})
+		}
+	}
+	return topics, nil
+}
+
+func topicNames(models []pipeline.Model) []string {
+	var names []string
+	seen := map[string]bool{}
+	for _, m := range models {
+		if !seen[m.Topic] {
+			seen[m.Topic] = true
+			names = append(names, m.Topic)
+		}
+	}
+	return names
+}
+
+func modelNames(models []pipeline.Model) []string {
+	names := make([]string, len(models))
+	for i, m := range models {
+		names[i] = m.Name
+	}
+	return names
+}
+
+// openHost starts the plugin host. Its cache holds native code, so it lives in
+// the project's own folder, private to the owner.
+func openHost(ctx context.Context, p *project.Project, logger *slog.Logger) (*wasm.Host, error) {
+	host, err := wasm.New(ctx, wasm.Config{CacheDir: filepath.Join(p.Dir, ".calve", "cache", "wasm"), Logger: logger})
+	if err != nil {
+		return nil, fmt.Errorf("start plugin host: %w", err)
+	}
+	return host, nil
+}
+
+func closeAndLog(logger *slog.Logger, what string, closing func() error) {
+	if err := closing(); err != nil && !errors.Is(err, context.Canceled) {
+		logger.Warn("not closed cleanly", "what", what, "error", err)
+	}
+}

@@ -1,0 +1,158 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/calvelake/calve/lakehouse"
+)
+
+// pruneEvery is how many epochs pass between two prunings of the log. Reading
+// the log at a start costs one object an epoch, pruning a few requests.
+const pruneEvery = 128
+
+// decide ends an epoch: files, record, commit, in this order (invariants 1
+// and 4). An epoch in which nothing moved leaves no trace.
+func (p *Pipeline) decide(ctx context.Context, e *epoch) error {
+	if !e.moved() {
+		return nil
+	}
+	r, err := p.record(ctx, e)
+	if err != nil {
+		e.abort()
+		return fmt.Errorf("end epoch %d: %w", e.number, err)
+	}
+	if err := p.Lake.Log().Append(ctx, r); err != nil {
+		return err
+	}
+	if err := p.Lake.Commit(ctx, r); err != nil { // record n+1 waits for this (†)
+		return err
+	}
+	p.last = e.number
+	for _, c := range r.Changes {
+		p.tables[c.Table] = e.number
+	}
+	p.stats.committed(r, p.Now())
+	p.Logger.Info("epoch committed", "epoch", r.Number, "tables", len(r.Changes), "records", delivered(r))
+	p.afterCommit(ctx, r)
+	return nil
+}
+
+// afterCommit does what may fail without consequence.
+func (p *Pipeline) afterCommit(ctx context.Context, r *lakehouse.Epoch) {
+	if p.Confirm != nil {
+		if err := p.Confirm(ctx, p.at.sorted()); err != nil {
+			p.Logger.Warn("offsets not confirmed to the broker; lag dashboards show older ones", "error", err)
+		}
+	}
+	if r.Number%pruneEvery == 0 {
+		if err := p.Lake.Log().Prune(ctx, r); err != nil {
+			p.Logger.Warn("epoch log not pruned; it is tried again later", "error", err)
+		}
+	}
+}
+
+// record uploads the epoch's files and makes its record.
+func (p *Pipeline) record(ctx context.Context, e *epoch) (*lakehouse.Epoch, error) {
+	decided := p.Now().UnixMicro()
+	ranges := e.ranges()
+	audit := e.audit(ranges, decided)
+	if err := e.check(ranges, audit); err != nil {
+		return nil, err
+	}
+	changes, err := p.changes(ctx, e, audit)
+	if err != nil {
+		return nil, err
+	}
+	r := &lakehouse.Epoch{
+		Number:     e.number,
+		Pipeline:   p.config.Name,
+		Writer:     p.config.Nonce,
+		Host:       p.config.Host,
+		StartedAt:  e.started,
+		DecidedAt:  decided,
+		ConfigHash: p.config.ConfigHash,
+		Plugins:    p.plugins(),
+		Readers:    []lakehouse.Reader{{Name: MainReader, Models: modelNames(p.Models), Ranges: ranges}},
+		Changes:    changes,
+		Tables:     p.tablesAfter(e, changes),
+	}
+	return r, nil
+}
+
+// changes closes all files. The order is that of a commit table by table: the
+// models' own, then dead letters, then the audit table, whose rows promise
+// that the others are there.
+func (p *Pipeline) changes(ctx context.Context, e *epoch, rows []lakehouse.AuditRow) ([]lakehouse.TableChange, error) {
+	audit := p.table(lakehouse.AuditDefinition(p.config.Name))
+	if len(rows) > 0 {
+		if err := p.writeAudit(ctx, e, audit, rows); err != nil {
+			return nil, err
+		}
+	}
+	var changes []lakehouse.TableChange
+	add := func(t *lakehouse.Table, counts ...lakehouse.Counts) error {
+		w, ok := e.writers[t.ID.String()]
+		if !ok {
+			return nil
+		}
+		files, err := w.Close()
+		if err != nil {
+			return fmt.Errorf("close files of %s: %w", t.ID, err)
+		}
+		changes = append(changes, t.Change(p.tables[t.ID.String()], files, counts...))
+		return nil
+	}
+	for i := range p.Models {
+		if m := &p.Models[i]; m.Table != nil {
+			if err := add(m.Table, e.counts(m.Name)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := add(p.table(lakehouse.DeadLettersDefinition(p.config.Name))); err != nil {
+		return nil, err
+	}
+	if err := add(audit); err != nil {
+		return nil, err
+	}
+	return changes, nil
+}
+
+func (p *Pipeline) writeAudit(ctx context.Context, e *epoch, audit *lakehouse.Table, rows []lakehouse.AuditRow) error {
+	w, err := e.writer(audit)
+	if err != nil {
+		return err
+	}
+	batch := lakehouse.AuditBatch(rows, p.Allocator)
+	defer batch.Release()
+	return w.Write(ctx, batch)
+}
+
+func (p *Pipeline) plugins() map[string]string {
+	digests := map[string]string{}
+	for _, m := range p.Models {
+		if m.Plugin != nil {
+			digests[m.PluginRef] = m.Plugin.Digest()
+		}
+	}
+	return digests
+}
+
+// tablesAfter is every table of the pipeline, with the last epoch that touched
+// it, this one included.
+func (p *Pipeline) tablesAfter(e *epoch, changes []lakehouse.TableChange) []lakehouse.TableState {
+	epochs := maps.Clone(p.tables)
+	for _, c := range changes {
+		epochs[c.Table] = e.number
+	}
+	var states []lakehouse.TableState
+	for _, name := range slices.Sorted(maps.Keys(epochs)) {
+		if t, ok := p.Start.Tables[name]; ok {
+			states = append(states, lakehouse.TableState{Table: name, UUID: t.UUID, Epoch: epochs[name]})
+		}
+	}
+	return states
+}
