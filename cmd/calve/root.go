@@ -40,15 +40,31 @@ run again.`,
 	}
 	root.PersistentFlags().StringVar(&s.logLevel, "log-level", "", "debug, info, warn or error (default: warn on a terminal, info elsewhere)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRun(s), newProduce(s), newDemo(s), newPlan(s), newTable(s), newCatalog(s), newVersion())
+	root.AddCommand(newRun(s), newProduce(s), newDemo(s), newPlan(s), newTable(s), newCatalog(s), newSchema(), newVersion())
 	return root
+}
+
+func newSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of project files, for editors",
+		Example: `  calve schema > calve.schema.json
+  # in VS Code with the YAML extension, as the first line of a file:
+  # yaml-language-server: $schema=../calve.schema.json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write(project.SchemaJSON())
+			return err
+		},
+	}
 }
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  noArgs,
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  calve version",
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			version := "unknown"
 			if info, ok := debug.ReadBuildInfo(); ok {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -40,7 +39,7 @@ func (l *Lakehouse) Close() error { return l.Catalog.Close() }
 func openStore(ctx context.Context, p *project.Project) (storage.Store, error) {
 	w := p.Connections.Warehouse
 	if !w.IsS3() {
-		return storage.OpenLocal(inProject(p, strings.TrimPrefix(w.Location, "file://")))
+		return storage.OpenLocal(p.Path(strings.TrimPrefix(w.Location, "file://")))
 	}
 	config := storage.S3Config{
 		Location:        w.Location,
@@ -64,7 +63,7 @@ func openCatalog(ctx context.Context, p *project.Project, store storage.Store, l
 	}
 	cat, err := catalog.Open(ctx, catalog.Config{
 		Type:            string(c.Type),
-		Path:            inProject(p, c.Path),
+		Path:            p.Path(c.Path),
 		URI:             c.URI,
 		Warehouse:       c.Warehouse,
 		Credential:      c.Credential.Reveal(),
@@ -115,7 +114,7 @@ func OpenBroker(ctx context.Context, p *project.Project, logger *slog.Logger) (*
 	config := kafkaConfig(p)
 	b := &Broker{}
 	if k.Embedded != nil {
-		embedded, err := kafka.StartBroker(kafka.BrokerConfig{Dir: inProject(p, k.Embedded.Dir), Listen: k.Embedded.Listen, Logger: logger})
+		embedded, err := kafka.StartBroker(kafka.BrokerConfig{Dir: p.Path(k.Embedded.Dir), Listen: k.Embedded.Listen, Logger: logger})
 		switch {
 		case err == nil:
 			b.embedded = embedded
@@ -161,17 +160,17 @@ func kafkaConfig(p *project.Project) kafka.Config {
 	}
 	if t := k.TLS; t != nil {
 		c.TLS = kafka.TLS{
-			Enabled: true, CAFile: inProject(p, t.CAFile), CertFile: inProject(p, t.CertFile), KeyFile: inProject(p, t.KeyFile),
+			Enabled: true, CAFile: optionalPath(p, t.CAFile), CertFile: optionalPath(p, t.CertFile), KeyFile: optionalPath(p, t.KeyFile),
 			ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify,
 		}
 	}
 	return c
 }
 
-// inProject resolves a path that a project gives relative to its folder.
-func inProject(p *project.Project, path string) string {
-	if path == "" || filepath.IsAbs(path) {
-		return path
+// optionalPath resolves a path that may be absent.
+func optionalPath(p *project.Project, path string) string {
+	if path == "" {
+		return ""
 	}
-	return filepath.Join(p.Dir, path)
+	return p.Path(path)
 }

@@ -68,9 +68,9 @@ func models(ctx context.Context, p *project.Project, host *wasm.Host, tables map
 }
 
 func buildModel(ctx context.Context, p *project.Project, m *project.Model, host *wasm.Host) (pipeline.Model, error) {
-	source, err := sourceTable(p, m.From)
-	if err != nil {
-		return pipeline.Model{}, err
+	source, ok := p.SourceTable(m.From)
+	if !ok {
+		return pipeline.Model{}, fmt.Errorf("BUG: source %s passed validation and does not exist", m.From)
 	}
 	input := m.Input()
 	decoder, err := decode.Compile(decode.Spec{
@@ -98,25 +98,10 @@ func decodeColumns(columns []project.Column) []decode.Column {
 	return out
 }
 
-func sourceTable(p *project.Project, from project.Ref) (project.SourceTable, error) {
-	for _, s := range p.Sources {
-		if s.Name != from.Source {
-			continue
-		}
-		for _, t := range s.Tables {
-			if t.Name == from.Table {
-				return t, nil
-			}
-		}
-	}
-	return project.SourceTable{}, fmt.Errorf("BUG: source %s.%s passed validation and does not exist", from.Source, from.Table)
-}
-
 // openPlugin compiles a model's plugin and checks that it takes and returns
 // what the model declares.
 func openPlugin(ctx context.Context, p *project.Project, m *project.Model, host *wasm.Host) (*plugin, error) {
-	path := inProject(p, m.Plugin.Module)
-	module, err := os.ReadFile(path)
+	module, err := os.ReadFile(p.Path(m.Plugin.Module))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("plugin %s: there is no file %s; build it there", m.Plugin.Ref, m.Plugin.Module)
 	}

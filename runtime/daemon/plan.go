@@ -93,7 +93,7 @@ type tableLoader func(ctx context.Context, d lakehouse.Definition) ([]lakehouse.
 // loader opens the catalog for reading. Planning must leave no trace, so an
 // embedded catalog whose file is not there yet is not created.
 func loader(ctx context.Context, p *project.Project, logger *slog.Logger) (tableLoader, func() error, error) {
-	if c := p.Connections.Catalog; c.Type == project.CatalogEmbedded && !fileExists(inProject(p, c.Path)) {
+	if c := p.Connections.Catalog; c.Type == project.CatalogEmbedded && !fileExists(p.Path(c.Path)) {
 		none := func(context.Context, lakehouse.Definition) ([]lakehouse.Difference, error) {
 			return nil, catalog.ErrNoSuchTable
 		}
