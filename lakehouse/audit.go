@@ -46,7 +46,7 @@ var auditFields = []arrow.Field{
 	{Name: "lost", Type: arrow.ListOfField(arrow.Field{Name: "element", Nullable: true, Type: arrow.StructOf(
 		arrow.Field{Name: "from_offset", Type: arrow.PrimitiveTypes.Int64, Nullable: true},
 		arrow.Field{Name: "to_offset", Type: arrow.PrimitiveTypes.Int64, Nullable: true},
-	)}), Nullable: true},
+	)})},
 	{Name: "delivered", Type: arrow.PrimitiveTypes.Int64},
 	{Name: "with_rows", Type: arrow.PrimitiveTypes.Int64},
 	{Name: "dead", Type: arrow.PrimitiveTypes.Int64},
@@ -149,12 +149,10 @@ func (b *rowBuilder) timestamp(v *int64) {
 	field.Append(arrow.Timestamp(*v))
 }
 
+// intervals appends a list, empty rather than null: PyIceberg and ClickHouse
+// show a null list as an empty one, the other engines do not.
 func (b *rowBuilder) intervals(v []Interval) {
 	list := b.next().(*array.ListBuilder)
-	if len(v) == 0 {
-		list.AppendNull()
-		return
-	}
 	list.Append(true)
 	element := list.ValueBuilder().(*array.StructBuilder)
 	for _, interval := range v {

@@ -58,7 +58,7 @@ var letterFields = []arrow.Field{
 	{Name: "record_headers", Type: arrow.ListOfField(arrow.Field{Name: "element", Nullable: true, Type: arrow.StructOf(
 		arrow.Field{Name: "key", Type: arrow.BinaryTypes.String, Nullable: true},
 		arrow.Field{Name: "value", Type: arrow.BinaryTypes.Binary, Nullable: true},
-	)}), Nullable: true},
+	)})},
 	{Name: "resolution", Type: arrow.BinaryTypes.String, Nullable: true},
 	{Name: "request_id", Type: arrow.BinaryTypes.String, Nullable: true},
 }
@@ -110,10 +110,6 @@ func (d DeadLetter) append(b *rowBuilder) {
 
 func (b *rowBuilder) headers(v []record.Header) {
 	list := b.next().(*array.ListBuilder)
-	if len(v) == 0 {
-		list.AppendNull()
-		return
-	}
 	list.Append(true)
 	element := list.ValueBuilder().(*array.StructBuilder)
 	for _, h := range v {

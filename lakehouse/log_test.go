@@ -3,7 +3,6 @@ package lakehouse
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -202,7 +201,7 @@ func TestNamesNeverRepeat(t *testing.T) {
 		for range 3 {
 			name := names.Next()
 			if seen[name] || !strings.HasPrefix(name, "4-w1-") {
-				t.Fatal(fmt.Sprintf("name %q", name))
+				t.Fatalf("name %q", name)
 			}
 			seen[name] = true
 		}

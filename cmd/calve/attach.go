@@ -28,21 +28,25 @@ con.execute("INSTALL iceberg")
 con.execute("LOAD iceberg")
 con.execute("ATTACH 'lake' AS lake (TYPE iceberg, ENDPOINT 'http://{{.Listen}}', AUTHORIZATION_TYPE 'none')")
 con.sql("SELECT * FROM lake.{{.Table}} LIMIT 5").show()
+con.sql("SELECT count(*) AS rows FROM lake.{{.Table}}").show()
 
 --- pyiceberg ---
 from pyiceberg.catalog import load_catalog
 lake = load_catalog("lake", type="rest", uri="http://{{.Listen}}")
-print(lake.load_table("{{.Table}}").scan(limit=5).to_arrow())
+table = lake.load_table("{{.Table}}")
+print(table.scan(limit=5).to_arrow())
+print("rows:", table.scan().count())
 
 --- spark (pyspark) ---
 from pyspark.sql import SparkSession
 spark = (SparkSession.builder
-    .config("spark.jars.packages", "org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.11.0")
+    .config("spark.jars.packages", "org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0")
     .config("spark.sql.catalog.lake", "org.apache.iceberg.spark.SparkCatalog")
     .config("spark.sql.catalog.lake.type", "rest")
     .config("spark.sql.catalog.lake.uri", "http://{{.Listen}}")
     .getOrCreate())
 spark.sql("SELECT * FROM lake.{{.Table}} LIMIT 5").show()
+spark.sql("SELECT count(*) AS rows FROM lake.{{.Table}}").show()
 
 --- end ---
 `))

@@ -39,7 +39,7 @@ func judge(err error) verdict {
 		return verdictTaken
 	case status == http.StatusConflict:
 		return verdictBusy
-	case sentinel(err) == ErrPermission, sentinel(err) == ErrNoSpace:
+	case errors.Is(sentinel(err), ErrPermission), errors.Is(sentinel(err), ErrNoSpace):
 		return verdictRefused
 	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests:
 		return verdictUnknown

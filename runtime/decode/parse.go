@@ -223,7 +223,7 @@ func (v *valueType) parseTime(raw []byte, c *cell, s *scratch) *valueError {
 	if raw[0] != '"' {
 		return wrongType(raw, timeExpected[v.kind])
 	}
-	ok := true
+	var ok bool
 	switch text := s.unquote(raw); v.kind {
 	case kindDate:
 		c.i, ok = parseDate(text)

@@ -96,6 +96,8 @@ func (c *connections) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, 
 		c.cutOff = 0
 	}
 	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed), errors.Is(err, net.ErrClosed):
+		// This end hung up: a source that was closed says nothing of the broker.
 	case err != nil && !c.lost[address]:
 		c.lost[address] = true
 		c.logger.Warn("kafka broker unreachable, trying again", "broker", address, "error", err)

@@ -155,7 +155,6 @@ var (
 
 var (
 	duration = patterned(aDuration, durationPattern, parseDuration)
-	size     = patterned(aSize, sizePattern, parseSize)
 
 	positiveDuration = patterned(aDuration+", more than 0", durationPattern, func(s string) (time.Duration, error) {
 		d, err := parseDuration(s)
