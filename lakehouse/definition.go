@@ -56,7 +56,8 @@ var strictProperties = map[string]string{
 	"write.metadata.metrics.default":             "truncate(16)",
 	"write.metadata.previous-versions-max":       "100",
 	"write.metadata.delete-after-commit.enabled": "true",
-	"history.expire.max-snapshot-age-ms":         "86400000",
+	propertyMaxSnapshotAge:                       "86400000",
+	propertyMaxSnapshots:                         "500",
 	"commit.retry.num-retries":                   "4",
 }
 

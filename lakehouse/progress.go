@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/apache/iceberg-go/table"
 )
@@ -58,9 +60,9 @@ func ReadProgress(id string, meta table.Metadata) (Progress, error) {
 	newest := newestOurs(meta)
 	switch {
 	case newest != nil && newest.Epoch == p.Epoch:
-		return p, nil
+		return p, checkForeign(id, meta)
 	case newest == nil && meta.SnapshotByID(p.SnapshotID) == nil && meta.CurrentSnapshot() != nil:
-		return p, nil // expired; another writer's snapshots are newer
+		return p, checkForeign(id, meta) // expired; another writer's snapshots are newer
 	}
 	at := "no snapshot of Calve"
 	if newest != nil {
@@ -70,22 +72,57 @@ func ReadProgress(id string, meta table.Metadata) (Progress, error) {
 		ErrForeign, id, p.Epoch, at, p.SnapshotID)
 }
 
+// PropertyAccepted names a snapshot up to which an operator has accepted what
+// other writers did to a table.
+const PropertyAccepted = "calve.accepted-snapshot"
+
+// checkForeign looks at the snapshots that other writers made since our last
+// one. Appends and replacements (compaction) change no row of ours. Anything
+// else does, and whether that was meant is for a person to say.
+func checkForeign(id string, meta table.Metadata) error {
+	accepted := meta.Properties()[PropertyAccepted]
+	for s := meta.CurrentSnapshot(); s != nil; s = parent(meta, s) {
+		if strconv.FormatInt(s.SnapshotID, 10) == accepted {
+			return nil
+		}
+		if s.Summary == nil {
+			continue
+		}
+		if _, ours := s.Summary.Properties[PropertyEpoch]; ours {
+			return nil
+		}
+		if harmless(s.Summary) {
+			continue
+		}
+		return fmt.Errorf("%w: snapshot %d of %s (%s at %s) deleted or rewrote rows; roll the table back to before it, or accept what it did by setting the table's property %s to %d",
+			ErrForeign, s.SnapshotID, id, s.Summary.Operation, time.UnixMilli(s.TimestampMs).UTC().Format(time.RFC3339), PropertyAccepted, s.SnapshotID)
+	}
+	return nil
+}
+
+// harmless: rows were added, or the same rows were written to other files.
+func harmless(s *table.Summary) bool {
+	switch s.Operation {
+	case table.OpAppend:
+		return true
+	case table.OpReplace:
+		added, deleted := s.Properties["added-records"], s.Properties["deleted-records"]
+		return added == deleted || added == "" && deleted == "0" || added == "0" && deleted == ""
+	}
+	return false
+}
+
 // newestOurs walks from the head of main to the newest retained ancestor that
 // an epoch made.
 func newestOurs(meta table.Metadata) *Progress {
-	for s := meta.CurrentSnapshot(); s != nil; {
-		if s.Summary != nil {
-			if text, ok := s.Summary.Properties[PropertyEpoch]; ok {
-				var p Progress
-				if json.Unmarshal([]byte(text), &p) == nil {
-					return &p
-				}
-			}
+	for s := meta.CurrentSnapshot(); s != nil; s = parent(meta, s) {
+		if s.Summary == nil {
+			continue
 		}
-		if s.ParentSnapshotID == nil {
-			return nil
+		var p Progress
+		if json.Unmarshal([]byte(s.Summary.Properties[PropertyEpoch]), &p) == nil {
+			return &p
 		}
-		s = meta.SnapshotByID(*s.ParentSnapshotID)
 	}
 	return nil
 }

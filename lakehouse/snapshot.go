@@ -61,12 +61,22 @@ func (l *Lake) planAppend(ctx context.Context, tbl *table.Table, e *Epoch, c *Ta
 			table.AssertCurrentSchemaID(c.SchemaID),
 			table.AssertDefaultSpecID(c.SpecID),
 		},
-		Updates: []table.Update{
-			table.NewAddSnapshotUpdate(snapshot),
-			table.NewSetSnapshotRefUpdate(table.MainBranch, p.id, table.BranchRef, 0, 0, 0),
-			table.NewSetPropertiesUpdate(iceberg.Properties{PropertyEpoch: progress.encode()}),
-		},
+		Updates: p.updates(snapshot, progress),
 	}}, nil
+}
+
+// updates are those of the snapshot, of the progress that it makes, and of the
+// snapshots that have grown old.
+func (p *producer) updates(snapshot *table.Snapshot, progress Progress) []table.Update {
+	updates := []table.Update{
+		table.NewAddSnapshotUpdate(snapshot),
+		table.NewSetSnapshotRefUpdate(table.MainBranch, p.id, table.BranchRef, 0, 0, 0),
+		table.NewSetPropertiesUpdate(iceberg.Properties{PropertyEpoch: progress.encode()}),
+	}
+	if old := expired(p.meta, time.UnixMilli(snapshot.TimestampMs)); len(old) > 0 {
+		updates = append(updates, table.NewRemoveSnapshotsUpdate(old, false))
+	}
+	return updates
 }
 
 type producer struct {
@@ -98,10 +108,15 @@ func (p *producer) manifest(c *TableChange) (iceberg.ManifestFile, error) {
 			return nil, fmt.Errorf("add %s to manifest: %w", f.Location, err)
 		}
 	}
+	return p.writeManifest(w, &body, "m0")
+}
+
+// writeManifest ends a manifest and puts it.
+func (p *producer) writeManifest(w *iceberg.ManifestWriter, body *bytes.Buffer, suffix string) (iceberg.ManifestFile, error) {
 	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("end manifest of %s: %w", c.Table, err)
+		return nil, fmt.Errorf("end manifest: %w", err)
 	}
-	location := fmt.Sprintf("%s/metadata/%s-m0.avro", p.meta.Location(), p.names.Next())
+	location := fmt.Sprintf("%s/metadata/%s-%s.avro", p.meta.Location(), p.names.Next(), suffix)
 	if err := p.lake.store.Put(p.ctx, location, body.Bytes()); err != nil {
 		return nil, fmt.Errorf("write manifest %s: %w", location, err)
 	}
@@ -161,6 +176,9 @@ func (p *producer) manifestList(added iceberg.ManifestFile) (string, error) {
 		present, err := head.Manifests(fs)
 		if err != nil {
 			return "", fmt.Errorf("read manifest list %s: %w", head.ManifestList, err)
+		}
+		if present, err = p.merge(present); err != nil {
+			return "", err
 		}
 		manifests = append(manifests, present...)
 	}
