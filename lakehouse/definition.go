@@ -57,7 +57,7 @@ var strictProperties = map[string]string{
 	"write.metadata.previous-versions-max":       "100",
 	"write.metadata.delete-after-commit.enabled": "true",
 	propertyMaxSnapshotAge:                       "86400000",
-	propertyMaxSnapshots:                         "500",
+	propertyMaxSnapshots:                         "100",
 	"commit.retry.num-retries":                   "4",
 }
 

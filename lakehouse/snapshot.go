@@ -182,6 +182,11 @@ func (p *producer) manifestList(added iceberg.ManifestFile) (string, error) {
 		}
 		manifests = append(manifests, present...)
 	}
+	return p.writeList(manifests)
+}
+
+// writeList puts a manifest list.
+func (p *producer) writeList(manifests []iceberg.ManifestFile) (string, error) {
 	var body bytes.Buffer
 	w, err := iceberg.NewManifestListWriterV2(&body, p.id, p.sequence(), p.parentID())
 	if err != nil {

@@ -82,7 +82,7 @@ func recordedTables(tail Tail) map[string]TableState {
 // complete commits the newest record if a table lacks it. Older ones are
 // committed: record n+1 is not written before n is (†).
 func (l *Lake) complete(ctx context.Context, e *Epoch) (bool, error) {
-	missing := false
+	var lacking []*TableChange
 	for i := range e.Changes {
 		tbl, err := l.loadNamed(ctx, e.Changes[i].Table)
 		if err != nil {
@@ -92,10 +92,15 @@ func (l *Lake) complete(ctx context.Context, e *Epoch) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		missing = missing || progress.Epoch < e.Number
+		if progress.Epoch < e.Number {
+			lacking = append(lacking, &e.Changes[i])
+		}
 	}
-	if !missing {
+	if len(lacking) == 0 {
 		return false, nil
+	}
+	if err := l.checkFiles(ctx, e.Number, lacking); err != nil {
+		return false, err
 	}
 	l.logger.Info("completing epoch that was recorded before", "epoch", e.Number)
 	return true, l.Commit(ctx, e)

@@ -372,3 +372,12 @@ func TestAbortedWriterLeavesNoObject(t *testing.T) {
 		t.Errorf("object %s left (%v)", object.Location, err)
 	}
 }
+
+// benchRows is one row of idSchema.
+var benchRows = func() arrow.RecordBatch {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, idSchema)
+	defer b.Release()
+	b.Field(0).(*array.Int64Builder).Append(1)
+	b.Field(1).(*array.StringBuilder).Append("eu")
+	return b.NewRecordBatch()
+}()

@@ -9,10 +9,10 @@ import (
 )
 
 func newCatalog(s *settings) *cobra.Command {
-	catalog := &cobra.Command{
+	catalog := group(&cobra.Command{
 		Use:   "catalog",
 		Short: "Serve the embedded catalog to other engines",
-	}
+	})
 	var listen string
 	serve := &cobra.Command{
 		Use:   "serve",

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -40,7 +41,8 @@ run again.`,
 	}
 	root.PersistentFlags().StringVar(&s.logLevel, "log-level", "", "debug, info, warn or error (default: warn on a terminal, info elsewhere)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRun(s), newProduce(s), newDemo(s), newPlan(s), newTable(s), newCatalog(s), newSchema(), newVersion())
+	group(root)
+	root.AddCommand(newRun(s), newProduce(s), newDemo(s), newPlan(s), newTable(s), newCatalog(s), newVerify(s), newRecover(s), newSchema(), newVersion())
 	return root
 }
 
@@ -74,6 +76,24 @@ func newVersion() *cobra.Command {
 			return err
 		},
 	}
+}
+
+// group is a command that others are below: alone it shows its help, and a
+// word that it does not know is the user's mistake.
+func group(cmd *cobra.Command) *cobra.Command {
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		hint := ""
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = "; did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return usageError{fmt.Errorf("%s has no command %q%s (%s --help lists them)", cmd.CommandPath(), args[0], hint, cmd.CommandPath())}
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
 }
 
 func (s *settings) withProject(cmd *cobra.Command) *cobra.Command {

@@ -23,7 +23,10 @@ type runReport struct {
 }
 
 func newRun(s *settings) *cobra.Command {
-	var once bool
+	var (
+		once   bool
+		onLoss string
+	)
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run a project's pipeline",
@@ -46,7 +49,10 @@ lost and none is written twice, however it ended.`,
 			if err != nil {
 				return err
 			}
-			options := daemon.RunOptions{Once: once, Logger: logger}
+			if onLoss != "fail" && onLoss != "record-loss" {
+				return usageError{fmt.Errorf("--on-data-loss %s: expected fail or record-loss", onLoss)}
+			}
+			options := daemon.RunOptions{Once: once, RecordLoss: onLoss == "record-loss", Logger: logger}
 			if isTerminal(os.Stderr) {
 				options.Watch = daemon.Progress(os.Stderr, time.Second)
 			}
@@ -58,6 +64,7 @@ lost and none is written twice, however it ended.`,
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "read up to the end offsets seen at start, commit, exit")
+	cmd.Flags().StringVar(&onLoss, "on-data-loss", "fail", "when records expired before they were read: fail, or record-loss to go on and record the lost range")
 	return s.withOutput(s.withProject(cmd))
 }
 

@@ -16,10 +16,10 @@ import (
 )
 
 func newTable(s *settings) *cobra.Command {
-	table := &cobra.Command{
+	table := group(&cobra.Command{
 		Use:   "table",
 		Short: "Look at tables: list, show, sample",
-	}
+	})
 	var limit int
 	sample := s.tableCommand(&cobra.Command{
 		Use:     "sample NAMESPACE.TABLE",

@@ -181,6 +181,7 @@ func (r *rounds) Poll(context.Context, int) ([]record.Slice, error) {
 }
 
 func (r *rounds) Release() {}
+func (r *rounds) Close()   {}
 
 // openLake makes an empty lake on the local disk.
 func (w *weblog) openLake(b *testing.B) (*lakehouse.Lake, *catalog.Catalog, *lakehouse.Start) {
@@ -211,8 +212,10 @@ func (w *weblog) runPipeline(b *testing.B) {
 		Name: "weblog", Nonce: "bench", Interval: time.Hour, MaxBytes: 1 << 40, PollRecords: pollRecords,
 		Until: map[record.TopicPartition]int64{tp: int64(weblogRounds * len(w.lines))},
 	}, pipeline.Parts{
-		Source: &rounds{weblog: w}, Lake: lake, Start: start, Positions: []record.Position{{TopicPartition: tp, LeaderEpoch: -1}},
-		Models: []pipeline.Model{model}, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Allocator: memory.DefaultAllocator,
+		Lake: lake, Start: start, Models: []pipeline.Model{model},
+		Readers: []pipeline.Assignment{{Name: pipeline.MainReader, Models: []string{model.Name}, Positions: []record.Position{{TopicPartition: tp, LeaderEpoch: -1}}}},
+		Open:    func(context.Context, []record.Position) (pipeline.Source, error) { return &rounds{weblog: w}, nil },
+		Now:     time.Now, Logger: slog.New(slog.DiscardHandler), Allocator: memory.DefaultAllocator,
 	})
 	if err := p.Run(b.Context()); err != nil {
 		b.Fatal(err)

@@ -22,8 +22,11 @@ import (
 // RunOptions says how to run a project.
 type RunOptions struct {
 	// Once reads up to the end offsets seen at the start, commits and returns.
-	Once   bool
-	Logger *slog.Logger
+	Once bool
+	// RecordLoss goes on behind records that expired before they were read,
+	// and records the loss; else such a start is refused.
+	RecordLoss bool
+	Logger     *slog.Logger
 	// Watch, if set, is called when the pipeline runs; it returns when ctx
 	// ends.
 	Watch func(ctx context.Context, running *Running)
@@ -36,6 +39,13 @@ type Running struct {
 	Topics   []string
 	Listen   string // the embedded broker's address, "" without one here
 }
+
+const (
+	// heartbeat is how long an idle writer leaves its log silent.
+	heartbeat = time.Minute
+	// discoverEvery is how often new partitions are looked for.
+	discoverEvery = 30 * time.Second
+)
 
 // pollRecords bounds what one poll hands over, so that an epoch's end is never
 // far away.
@@ -94,17 +104,20 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
-	positions, err := pipeline.Resume(begin.Readers, modelNames(built), topics)
+	policy := pipeline.Fail
+	if options.RecordLoss {
+		policy = pipeline.RecordLoss
+	}
+	readers, err := pipeline.Resume(begin, wanted(built), topics, policy)
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
-	source, err := o.broker.Source(ctx, positions)
-	if err != nil {
-		return pipeline.Stats{}, fmt.Errorf("open source: %w", err)
-	}
-	defer source.Close()
 	running := pipeline.New(pipelineConfig(p, options, nonce, topics), pipeline.Parts{
-		Source: source, Lake: lake, Start: begin, Positions: positions, Models: built,
+		Lake: lake, Start: begin, Readers: readers, Models: built,
+		Open: func(ctx context.Context, positions []record.Position) (pipeline.Source, error) {
+			return o.broker.Source(ctx, positions)
+		},
+		Discover: func(ctx context.Context) ([]pipeline.Topic, error) { return readTopics(ctx, o.broker, names) },
 		Confirm: func(ctx context.Context, positions []record.Position) error {
 			return o.broker.Confirm(ctx, "calve-"+p.Name, positions)
 		},
@@ -140,8 +153,10 @@ func pipelineConfig(p *project.Project, options RunOptions, nonce string, topics
 	c := pipeline.Config{
 		Name: p.Name, ConfigHash: p.Hash(), Nonce: nonce, Host: host,
 		Interval: p.Commit.Interval, MaxBytes: p.Commit.MaxBytes, PollRecords: pollRecords,
+		DiscoverEvery: discoverEvery, Heartbeat: heartbeat,
 	}
 	if options.Once {
+		c.Heartbeat = 0 // it is over before anyone could wonder
 		c.Until = map[record.TopicPartition]int64{}
 		for _, t := range topics {
 			for _, partition := range t.Partitions {
@@ -179,12 +194,15 @@ func topicNames(models []pipeline.Model) []string {
 	return names
 }
 
-func modelNames(models []pipeline.Model) []string {
-	names := make([]string, len(models))
+func wanted(models []pipeline.Model) []pipeline.Wanted {
+	all := make([]pipeline.Wanted, len(models))
 	for i, m := range models {
-		names[i] = m.Name
+		all[i] = pipeline.Wanted{Name: m.Name, Topic: m.Topic}
+		if m.Table != nil {
+			all[i].Table = m.Table.ID.String()
+		}
 	}
-	return names
+	return all
 }
 
 // openHost starts the plugin host. Its cache holds native code, so it lives in

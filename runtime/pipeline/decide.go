@@ -14,9 +14,10 @@ import (
 const pruneEvery = 128
 
 // decide ends an epoch: files, record, commit, in this order (invariants 1
-// and 4). An epoch in which nothing moved leaves no trace.
+// and 4). An epoch in which nothing moved leaves no trace, unless the log has
+// been silent for too long: then its record is a heartbeat.
 func (p *Pipeline) decide(ctx context.Context, e *epoch) error {
-	if !e.moved() {
+	if !e.moved() && !p.silent() {
 		return nil
 	}
 	r, err := p.record(ctx, e)
@@ -24,42 +25,51 @@ func (p *Pipeline) decide(ctx context.Context, e *epoch) error {
 		e.abort()
 		return fmt.Errorf("end epoch %d: %w", e.number, err)
 	}
-	if err := p.Lake.Log().Append(ctx, r); err != nil {
+	if err := p.parts.Lake.Log().Append(ctx, r); err != nil {
 		return err
 	}
-	if err := p.Lake.Commit(ctx, r); err != nil { // record n+1 waits for this (†)
+	p.recorded = p.parts.Now()
+	if err := p.parts.Lake.Commit(ctx, r); err != nil { // record n+1 waits for this (†)
 		return err
 	}
 	p.last = e.number
 	for _, c := range r.Changes {
 		p.tables[c.Table] = e.number
 	}
-	p.stats.committed(r, p.Now())
-	p.Logger.Info("epoch committed", "epoch", r.Number, "tables", len(r.Changes), "records", delivered(r))
+	for _, reader := range p.readers {
+		reader.lost = nil
+	}
+	p.stats.committed(r, p.parts.Now())
+	if len(r.Changes) > 0 {
+		p.parts.Logger.Info("epoch committed", "epoch", r.Number, "tables", len(r.Changes), "records", delivered(r))
+	}
 	p.afterCommit(ctx, r)
 	return nil
 }
 
+func (p *Pipeline) silent() bool {
+	return p.config.Heartbeat > 0 && p.parts.Now().Sub(p.recorded) >= p.config.Heartbeat
+}
+
 // afterCommit does what may fail without consequence.
 func (p *Pipeline) afterCommit(ctx context.Context, r *lakehouse.Epoch) {
-	if p.Confirm != nil {
-		if err := p.Confirm(ctx, p.at.sorted()); err != nil {
-			p.Logger.Warn("offsets not confirmed to the broker; lag dashboards show older ones", "error", err)
+	if p.parts.Confirm != nil {
+		if err := p.parts.Confirm(ctx, p.readers[0].at.sorted()); err != nil {
+			p.parts.Logger.Warn("offsets not confirmed to the broker; lag dashboards show older ones", "error", err)
 		}
 	}
 	if r.Number%pruneEvery == 0 {
-		if err := p.Lake.Log().Prune(ctx, r); err != nil {
-			p.Logger.Warn("epoch log not pruned; it is tried again later", "error", err)
+		if err := p.parts.Lake.Log().Prune(ctx, r); err != nil {
+			p.parts.Logger.Warn("epoch log not pruned; it is tried again later", "error", err)
 		}
 	}
 }
 
 // record uploads the epoch's files and makes its record.
 func (p *Pipeline) record(ctx context.Context, e *epoch) (*lakehouse.Epoch, error) {
-	decided := p.Now().UnixMicro()
-	ranges := e.ranges()
-	audit := e.audit(ranges, decided)
-	if err := e.check(ranges, audit); err != nil {
+	decided := p.parts.Now().UnixMicro()
+	audit := e.audit(decided)
+	if err := e.check(audit); err != nil {
 		return nil, err
 	}
 	changes, err := p.changes(ctx, e, audit)
@@ -75,7 +85,7 @@ func (p *Pipeline) record(ctx context.Context, e *epoch) (*lakehouse.Epoch, erro
 		DecidedAt:  decided,
 		ConfigHash: p.config.ConfigHash,
 		Plugins:    p.plugins(),
-		Readers:    []lakehouse.Reader{{Name: MainReader, Models: modelNames(p.Models), Ranges: ranges}},
+		Readers:    e.readers(),
 		Changes:    changes,
 		Tables:     p.tablesAfter(e, changes),
 	}
@@ -92,7 +102,7 @@ func (p *Pipeline) changes(ctx context.Context, e *epoch, rows []lakehouse.Audit
 			return nil, err
 		}
 	}
-	var changes []lakehouse.TableChange
+	changes := []lakehouse.TableChange{}
 	add := func(t *lakehouse.Table, counts ...lakehouse.Counts) error {
 		w, ok := e.writers[t.ID.String()]
 		if !ok {
@@ -105,8 +115,8 @@ func (p *Pipeline) changes(ctx context.Context, e *epoch, rows []lakehouse.Audit
 		changes = append(changes, t.Change(p.tables[t.ID.String()], files, counts...))
 		return nil
 	}
-	for i := range p.Models {
-		if m := &p.Models[i]; m.Table != nil {
+	for i := range p.parts.Models {
+		if m := &p.parts.Models[i]; m.Table != nil {
 			if err := add(m.Table, e.counts(m.Name)); err != nil {
 				return nil, err
 			}
@@ -126,14 +136,14 @@ func (p *Pipeline) writeAudit(ctx context.Context, e *epoch, audit *lakehouse.Ta
 	if err != nil {
 		return err
 	}
-	batch := lakehouse.AuditBatch(rows, p.Allocator)
+	batch := lakehouse.AuditBatch(rows, p.parts.Allocator)
 	defer batch.Release()
 	return w.Write(ctx, batch)
 }
 
 func (p *Pipeline) plugins() map[string]string {
 	digests := map[string]string{}
-	for _, m := range p.Models {
+	for _, m := range p.parts.Models {
 		if m.Plugin != nil {
 			digests[m.PluginRef] = m.Plugin.Digest()
 		}
@@ -148,11 +158,20 @@ func (p *Pipeline) tablesAfter(e *epoch, changes []lakehouse.TableChange) []lake
 	for _, c := range changes {
 		epochs[c.Table] = e.number
 	}
-	var states []lakehouse.TableState
+	states := []lakehouse.TableState{}
 	for _, name := range slices.Sorted(maps.Keys(epochs)) {
-		if t, ok := p.Start.Tables[name]; ok {
+		if t, ok := p.parts.Start.Tables[name]; ok {
 			states = append(states, lakehouse.TableState{Table: name, UUID: t.UUID, Epoch: epochs[name]})
 		}
 	}
 	return states
+}
+
+func modelNames(models []*Model) []string {
+	names := make([]string, len(models))
+	for i, m := range models {
+		names[i] = m.Name
+	}
+	slices.Sort(names)
+	return names
 }

@@ -3,7 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
-	"slices"
+	"maps"
 
 	"github.com/calvelake/calve/lakehouse"
 	"github.com/calvelake/calve/runtime/record"
@@ -12,15 +12,21 @@ import (
 // epoch is what has been taken since the last commit: data files in the
 // making, and the counts that the audit table will show.
 type epoch struct {
-	number    int64
-	started   int64 // µs
-	bytes     int64 // of records taken
+	number  int64
+	started int64 // µs
+	bytes   int64 // of records taken
+	slices  map[*reader]*taken
+	writers map[string]*lakehouse.Writer // by table
+	names   *lakehouse.Names
+	p       *Pipeline
+}
+
+// taken is what an epoch has taken of one reader's topics.
+type taken struct {
 	from      map[record.TopicPartition]int64
 	delivered map[record.TopicPartition]int64 // data records
 	fates     map[fateKey]record.Fate
-	writers   map[string]*lakehouse.Writer // by table
-	names     *lakehouse.Names
-	p         *Pipeline
+	lost      map[record.TopicPartition]lakehouse.Interval
 }
 
 type fateKey struct {
@@ -28,38 +34,41 @@ type fateKey struct {
 	record.TopicPartition
 }
 
-// begin starts the next epoch where the positions are.
+// begin starts the next epoch where the readers are.
 func (p *Pipeline) begin() *epoch {
 	e := &epoch{
-		number:    p.last + 1,
-		started:   p.Now().UnixMicro(),
-		from:      map[record.TopicPartition]int64{},
-		delivered: map[record.TopicPartition]int64{},
-		fates:     map[fateKey]record.Fate{},
-		writers:   map[string]*lakehouse.Writer{},
-		p:         p,
+		number:  p.last + 1,
+		started: p.parts.Now().UnixMicro(),
+		slices:  map[*reader]*taken{},
+		writers: map[string]*lakehouse.Writer{},
+		p:       p,
 	}
-	e.names = p.Lake.Names(e.number)
-	for tp, position := range p.at.at {
-		e.from[tp] = position.Offset
+	e.names = p.parts.Lake.Names(e.number)
+	for _, r := range p.readers {
+		t := &taken{from: r.at.ends(), delivered: map[record.TopicPartition]int64{}, fates: map[fateKey]record.Fate{}, lost: r.lost}
+		for tp, lost := range r.lost {
+			t.from[tp] = lost.From
+		}
+		e.slices[r] = t
 	}
 	return e
 }
 
 // write adds a model's rows to its table's files, and its rejects to the dead
 // letters.
-func (e *epoch) write(ctx context.Context, o outcome) error {
+func (e *epoch) write(ctx context.Context, r *reader, o outcome) error {
 	key := fateKey{model: o.model.Name, TopicPartition: o.rows.Source.TopicPartition}
-	f := e.fates[key]
+	fates := e.slices[r].fates
+	f := fates[key]
 	f.Add(o.fate)
-	e.fates[key] = f
-	if err := e.bury(ctx, o); err != nil {
+	fates[key] = f
+	if err := e.bury(ctx, r, o); err != nil {
 		return err
 	}
 	if o.model.Table == nil || o.rows.Rows.NumRows() == 0 {
 		return nil
 	}
-	rows, err := record.WithPositions(o.rows, e.p.Allocator)
+	rows, err := record.WithPositions(o.rows, e.p.parts.Allocator)
 	if err != nil {
 		return err
 	}
@@ -72,7 +81,7 @@ func (e *epoch) write(ctx context.Context, o outcome) error {
 }
 
 // bury writes rejects as dead letters.
-func (e *epoch) bury(ctx context.Context, o outcome) error {
+func (e *epoch) bury(ctx context.Context, r *reader, o outcome) error {
 	if len(o.rejects) == 0 {
 		return nil
 	}
@@ -80,15 +89,15 @@ func (e *epoch) bury(ctx context.Context, o outcome) error {
 	if o.model.Plugin != nil {
 		digest = o.model.Plugin.Digest()
 	}
-	origin := e.p.at.at[o.rows.Source.TopicPartition].Origin
+	origin := r.at.at[o.rows.Source.TopicPartition].Origin
 	letters := make([]lakehouse.DeadLetter, len(o.rejects))
-	for i, r := range o.rejects {
+	for i, reject := range o.rejects {
 		letters[i] = lakehouse.DeadLetter{
-			Epoch: e.number, Model: o.model.Name, Reader: MainReader, Origin: origin,
-			Source: o.rows.Source, Reject: r, PluginDigest: digest,
+			Epoch: e.number, Model: o.model.Name, Reader: r.name, Origin: origin,
+			Source: o.rows.Source, Reject: reject, PluginDigest: digest,
 		}
 	}
-	batch := lakehouse.DeadLetterBatch(letters, e.p.Allocator)
+	batch := lakehouse.DeadLetterBatch(letters, e.p.parts.Allocator)
 	defer batch.Release()
 	w, err := e.writer(e.p.table(lakehouse.DeadLettersDefinition(e.p.config.Name)))
 	if err != nil {
@@ -98,17 +107,17 @@ func (e *epoch) bury(ctx context.Context, o outcome) error {
 }
 
 // took counts what was polled.
-func (e *epoch) took(slices []record.Slice) {
+func (e *epoch) took(r *reader, slices []record.Slice) {
 	for _, s := range slices {
 		e.bytes += s.Bytes
-		e.delivered[s.TopicPartition] += int64(len(s.Records))
+		e.slices[r].delivered[s.TopicPartition] += int64(len(s.Records))
 	}
 }
 
 // moved tells whether any position has moved since the epoch began.
 func (e *epoch) moved() bool {
-	for tp, from := range e.from {
-		if e.p.at.at[tp].Offset != from {
+	for r, t := range e.slices {
+		if !maps.Equal(t.from, r.at.ends()) {
 			return true
 		}
 	}
@@ -120,7 +129,7 @@ func (e *epoch) writer(t *lakehouse.Table) (*lakehouse.Writer, error) {
 	if w, ok := e.writers[name]; ok {
 		return w, nil
 	}
-	w, err := t.NewWriter(e.names, lakehouse.WriterConfig{Allocator: e.p.Allocator})
+	w, err := t.NewWriter(e.names, lakehouse.WriterConfig{Allocator: e.p.parts.Allocator})
 	if err != nil {
 		return nil, err
 	}
@@ -134,43 +143,57 @@ func (e *epoch) abort() {
 	}
 }
 
-// ranges is what the epoch took, per TopicPartition in order.
-func (e *epoch) ranges() []lakehouse.Range {
+// readers is what the epoch took, by reader, and within it by TopicPartition.
+func (e *epoch) readers() []lakehouse.Reader {
+	readers := make([]lakehouse.Reader, len(e.p.readers))
+	for i, r := range e.p.readers {
+		readers[i] = lakehouse.Reader{Name: r.name, Models: modelNames(r.models), Ranges: e.ranges(r)}
+	}
+	return readers
+}
+
+func (e *epoch) ranges(r *reader) []lakehouse.Range {
+	t := e.slices[r]
 	var ranges []lakehouse.Range
-	for _, position := range e.p.at.sorted() {
-		ranges = append(ranges, lakehouse.Range{
+	for _, position := range r.at.sorted() {
+		g := lakehouse.Range{
 			ClusterID: position.ClusterID, TopicID: position.TopicID,
 			Topic: position.Topic, Partition: position.Partition,
-			From: e.from[position.TopicPartition], To: position.Offset, LeaderEpoch: position.LeaderEpoch,
-			Delivered: e.delivered[position.TopicPartition],
-		})
+			From: t.from[position.TopicPartition], To: position.Offset, LeaderEpoch: position.LeaderEpoch,
+			Delivered: t.delivered[position.TopicPartition],
+		}
+		if lost, ok := t.lost[position.TopicPartition]; ok {
+			g.Lost = []lakehouse.Interval{lost}
+		}
+		ranges = append(ranges, g)
 	}
 	return ranges
 }
 
 // audit renders the epoch's rows of the audit table: one for each model and
 // each TopicPartition that it reads, unless nothing moved there.
-func (e *epoch) audit(ranges []lakehouse.Range, decided int64) []lakehouse.AuditRow {
+func (e *epoch) audit(decided int64) []lakehouse.AuditRow {
 	var rows []lakehouse.AuditRow
-	for i := range e.p.Models {
-		m := &e.p.Models[i]
-		for _, r := range ranges {
-			if r.Topic != m.Topic || r.From == r.To {
+	for _, r := range e.p.readers {
+		for _, g := range e.ranges(r) {
+			if g.From == g.To {
 				continue
 			}
-			row := lakehouse.AuditRow{
-				Epoch: e.number, Writer: e.p.config.Nonce, ConfigHash: e.p.config.ConfigHash,
-				Reader: MainReader, Model: m.Name, Range: r,
-				Fate:      e.fates[fateKey{m.Name, record.TopicPartition{Topic: r.Topic, Partition: r.Partition}}],
-				StartedAt: e.started, DecidedAt: decided,
+			for _, m := range r.reading(g.Topic) {
+				row := lakehouse.AuditRow{
+					Epoch: e.number, Writer: e.p.config.Nonce, ConfigHash: e.p.config.ConfigHash,
+					Reader: r.name, Model: m.Name, Range: g,
+					Fate:      e.slices[r].fates[fateKey{m.Name, record.TopicPartition{Topic: g.Topic, Partition: g.Partition}}],
+					StartedAt: e.started, DecidedAt: decided,
+				}
+				if m.Table != nil {
+					row.Table = m.Table.ID.String()
+				}
+				if m.Plugin != nil {
+					row.PluginDigest = m.Plugin.Digest()
+				}
+				rows = append(rows, row)
 			}
-			if m.Table != nil {
-				row.Table = m.Table.ID.String()
-			}
-			if m.Plugin != nil {
-				row.PluginDigest = m.Plugin.Digest()
-			}
-			rows = append(rows, row)
 		}
 	}
 	return rows
@@ -179,23 +202,27 @@ func (e *epoch) audit(ranges []lakehouse.Range, decided int64) []lakehouse.Audit
 // counts sums a model's fates.
 func (e *epoch) counts(model string) lakehouse.Counts {
 	c := lakehouse.Counts{Model: model}
-	for key, f := range e.fates {
-		if key.model == model {
-			c.In += f.Delivered
-			c.Out += f.Rows
-			c.Dead += f.Dead
-			c.Filtered += f.Filtered
+	for _, t := range e.slices {
+		for key, f := range t.fates {
+			if key.model == model {
+				c.In += f.Delivered
+				c.Out += f.Rows
+				c.Dead += f.Dead
+				c.Filtered += f.Filtered
+			}
 		}
 	}
 	return c
 }
 
-// check refuses an epoch that does not add up before it is decided: every
-// range begins where it must, and every record has one fate (invariants 3, 6).
-func (e *epoch) check(ranges []lakehouse.Range, rows []lakehouse.AuditRow) error {
-	for _, r := range ranges {
-		if r.From > r.To {
-			return fmt.Errorf("BUG: epoch %d takes offsets [%d,%d) of %s/%d", e.number, r.From, r.To, r.Topic, r.Partition)
+// check refuses an epoch that does not add up before it is decided: no range
+// runs backwards, and every record has one fate (invariants 3 and 6).
+func (e *epoch) check(rows []lakehouse.AuditRow) error {
+	for _, r := range e.p.readers {
+		for _, g := range e.ranges(r) {
+			if g.From > g.To {
+				return fmt.Errorf("BUG: epoch %d takes offsets [%d,%d) of %s/%d", e.number, g.From, g.To, g.Topic, g.Partition)
+			}
 		}
 	}
 	for _, row := range rows {
@@ -209,14 +236,5 @@ func (e *epoch) check(ranges []lakehouse.Range, rows []lakehouse.AuditRow) error
 }
 
 func (p *Pipeline) table(d lakehouse.Definition) *lakehouse.Table {
-	return p.Start.Tables[d.ID.String()]
-}
-
-func modelNames(models []Model) []string {
-	names := make([]string, len(models))
-	for i, m := range models {
-		names[i] = m.Name
-	}
-	slices.Sort(names)
-	return names
+	return p.parts.Start.Tables[d.ID.String()]
 }

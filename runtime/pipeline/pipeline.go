@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -23,6 +25,7 @@ type Source interface {
 	// Release. Nothing is acknowledged by it.
 	Poll(ctx context.Context, maxRecords int) ([]record.Slice, error)
 	Release()
+	Close()
 }
 
 // Transformer maps a model's decoded rows to the rows of its table. Rows of
@@ -54,6 +57,12 @@ type Config struct {
 	Interval    time.Duration // an epoch ends after this long
 	MaxBytes    int64         // or when it has taken this many bytes of records
 	PollRecords int           // records a poll returns at most, in all
+	// Heartbeat is how long an idle writer leaves its log silent: then it
+	// appends a record that changes nothing, by which a standby knows that it
+	// lives. 0 is never.
+	Heartbeat time.Duration
+	// DiscoverEvery is how often new partitions are looked for; 0 is never.
+	DiscoverEvery time.Duration
 	// Until ends the run when every TopicPartition has been read up to its
 	// offset here; nil runs until the context ends.
 	Until map[record.TopicPartition]int64
@@ -72,11 +81,14 @@ func (c Config) Validate() error {
 
 // Parts is what a pipeline works on and with.
 type Parts struct {
-	Source    Source
-	Lake      *lakehouse.Lake
-	Start     *lakehouse.Start
-	Positions []record.Position // where Source begins, one per TopicPartition
-	Models    []Model
+	Lake    *lakehouse.Lake
+	Start   *lakehouse.Start
+	Readers []Assignment // of Resume
+	Models  []Model
+	// Open opens a source at positions; the pipeline closes it.
+	Open func(ctx context.Context, positions []record.Position) (Source, error)
+	// Discover shows the topics as they are now; nil if DiscoverEvery is 0.
+	Discover func(ctx context.Context) ([]Topic, error)
 	// Confirm tells the broker how far tables are, for lag dashboards; its
 	// failure is logged and forgotten (invariant 2).
 	Confirm   func(ctx context.Context, positions []record.Position) error
@@ -87,21 +99,23 @@ type Parts struct {
 
 // Pipeline carries records into tables, epoch by epoch.
 type Pipeline struct {
-	config Config
-	Parts
-	last   int64            // number of the last epoch
-	tables map[string]int64 // last epoch by table
-	at     *positions
-	stats  stats
+	config     Config
+	parts      Parts
+	readers    []*reader
+	last       int64            // number of the last epoch
+	tables     map[string]int64 // last epoch by table
+	recorded   time.Time        // when the last record was appended
+	discovered time.Time
+	stats      stats
 }
 
 // New returns a pipeline that goes on where parts.Start ended.
 func New(config Config, parts Parts) *Pipeline {
-	p := &Pipeline{config: config, Parts: parts, last: parts.Start.Last, tables: map[string]int64{}, at: newPositions(parts.Positions)}
-	for name, epoch := range parts.Start.Epochs {
-		p.tables[name] = epoch
+	now := parts.Now()
+	return &Pipeline{
+		config: config, parts: parts, readers: newReaders(parts),
+		last: parts.Start.Last, tables: maps.Clone(parts.Start.Epochs), recorded: now, discovered: now,
 	}
-	return p
 }
 
 // Run carries records until Until is reached, ctx ends, or something cannot be
@@ -109,6 +123,11 @@ func New(config Config, parts Parts) *Pipeline {
 // it returns, nothing that was taken is lost: what no epoch record names is
 // read again.
 func (p *Pipeline) Run(ctx context.Context) error {
+	defer func() {
+		for _, r := range p.readers {
+			r.close()
+		}
+	}()
 	for {
 		e := p.begin()
 		if err := p.fill(ctx, e); err != nil {
@@ -122,35 +141,66 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		if p.done() || ctx.Err() != nil {
 			return nil
 		}
+		p.readers = joinReaders(p.readers)
+		p.discover(ctx)
 	}
 }
 
-// fill takes steps until the epoch is due.
+// fill takes steps until the epoch is due. A reader that began later goes
+// first, for at most half of the epoch; when it reaches the first reader the
+// epoch ends there, so that its record shows the two at one place.
 func (p *Pipeline) fill(ctx context.Context, e *epoch) error {
 	due, cancel := context.WithTimeout(ctx, p.config.Interval)
 	defer cancel()
-	for due.Err() == nil && e.bytes < p.config.MaxBytes && !p.done() {
-		if err := p.step(due, e); err != nil {
+	for _, r := range p.readers[1:] {
+		met, err := p.catchUp(due, e, r)
+		if err != nil || met {
+			return err
+		}
+	}
+	for due.Err() == nil && e.bytes < p.config.MaxBytes && !p.ended(p.readers[0]) {
+		if _, err := p.step(due, e, p.readers[0], p.config.Until); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// catchUp takes steps with a reader that is behind the first one, up to where
+// that is.
+func (p *Pipeline) catchUp(due context.Context, e *epoch, r *reader) (met bool, err error) {
+	half, cancel := context.WithTimeout(due, p.config.Interval/2)
+	defer cancel()
+	ends := p.readers[0].at.ends()
+	dropped := false
+	for half.Err() == nil && e.bytes < p.config.MaxBytes/2 && !r.at.reached(ends) {
+		cut, err := p.step(half, e, r, ends)
+		if err != nil {
+			return false, err
+		}
+		dropped = dropped || cut
+	}
+	if dropped {
+		r.close() // its source is beyond where the reader is
+	}
+	return r.meets(p.readers[0]), nil
+}
+
 // step is the walk of a record: what one poll delivers goes from bytes to rows
-// in data files. The sixth step, commit, is decide.
-func (p *Pipeline) step(due context.Context, e *epoch) error {
-	slices, err := p.Source.Poll(due, p.config.PollRecords) // 1 poll
-	if err != nil && due.Err() != nil {
-		return nil // the epoch is due, or a stop was asked for
+// in data files. The sixth step, commit, is decide. Records at or beyond ends
+// are dropped; the result tells whether there were any.
+func (p *Pipeline) step(due context.Context, e *epoch, r *reader, ends map[record.TopicPartition]int64) (dropped bool, err error) {
+	polled, err := r.poll(due, p.config.PollRecords) // 1 poll
+	if err != nil && errors.Is(err, due.Err()) {
+		return false, nil // the epoch is due, or a stop was asked for
 	}
 	if err != nil {
-		return fmt.Errorf("poll: %w", err)
+		return false, fmt.Errorf("poll: %w", err)
 	}
-	defer p.Source.Release()
+	defer r.release()
 	ctx := context.WithoutCancel(due) // what was polled is carried to its files
-	slices = p.upTo(slices)
-	outcomes, err := p.each(slices, func(m *Model, s *record.Slice) (outcome, error) {
+	taken, dropped := cut(polled, ends)
+	outcomes, err := r.each(taken, func(m *Model, s *record.Slice) (outcome, error) {
 		rows, rejects, err := m.Decoder.Decode(s) // 2 decode
 		if err != nil {
 			return outcome{}, fmt.Errorf("decode %s at %d: %w", s.TopicPartition, s.From, err)
@@ -163,34 +213,44 @@ func (p *Pipeline) step(due context.Context, e *epoch) error {
 	})
 	defer release(outcomes)
 	if err != nil {
-		return err
+		return dropped, err
 	}
 	for _, o := range outcomes { // 4 keyed operators: none of the kinds that run so far keeps state
-		if err := e.write(ctx, o); err != nil { // 5 write
-			return fmt.Errorf("write rows of model %s: %w", o.model.Name, err)
+		if err := e.write(ctx, r, o); err != nil { // 5 write
+			return dropped, fmt.Errorf("write rows of model %s: %w", o.model.Name, err)
 		}
 	}
-	p.at.advance(slices)
-	e.took(slices)
-	p.stats.took(slices, outcomes)
-	return nil
+	r.at.advance(taken)
+	e.took(r, taken)
+	p.stats.took(taken, outcomes)
+	return dropped, nil
 }
 
-// upTo cuts slices at the offsets where the run ends.
-func (p *Pipeline) upTo(slices []record.Slice) []record.Slice {
-	if p.config.Until == nil {
-		return slices
-	}
-	var kept []record.Slice
-	for _, s := range slices {
-		if s = cut(s, p.config.Until[s.TopicPartition]); s.From < s.To {
-			kept = append(kept, s)
-		}
-	}
-	return kept
+// ended tells whether a reader is at the offsets where the run ends.
+func (p *Pipeline) ended(r *reader) bool {
+	return p.config.Until != nil && r.at.reached(p.config.Until)
 }
 
-// done tells whether the run has reached the offsets where it ends.
+// done tells whether all readers are.
 func (p *Pipeline) done() bool {
-	return p.config.Until != nil && p.at.reached(p.config.Until)
+	return !slices.ContainsFunc(p.readers, func(r *reader) bool { return !p.ended(r) })
+}
+
+// discover takes in partitions that topics have got since it last looked.
+func (p *Pipeline) discover(ctx context.Context) {
+	now := p.parts.Now()
+	if p.config.DiscoverEvery == 0 || now.Sub(p.discovered) < p.config.DiscoverEvery {
+		return
+	}
+	p.discovered = now
+	topics, err := p.parts.Discover(ctx)
+	if err != nil {
+		p.parts.Logger.Warn("topics not looked up; it is tried again later", "error", err)
+		return
+	}
+	for _, r := range p.readers {
+		if added := r.extend(topics); len(added) > 0 {
+			p.parts.Logger.Info("new partitions", "reader", r.name, "partitions", fmt.Sprint(added))
+		}
+	}
 }

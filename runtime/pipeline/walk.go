@@ -22,17 +22,15 @@ type outcome struct {
 // side, and returns the outcomes in the order of slices, then models: the
 // order in which rows are written must not depend on which finished first.
 // After an error it returns those that were made, for release.
-func (p *Pipeline) each(slices []record.Slice, work func(*Model, *record.Slice) (outcome, error)) ([]outcome, error) {
+func (r *reader) each(slices []record.Slice, work func(*Model, *record.Slice) (outcome, error)) ([]outcome, error) {
 	type pair struct {
 		model *Model
 		slice *record.Slice
 	}
 	var pairs []pair
 	for i := range slices {
-		for j := range p.Models {
-			if p.Models[j].Topic == slices[i].Topic {
-				pairs = append(pairs, pair{&p.Models[j], &slices[i]})
-			}
+		for _, m := range r.reading(slices[i].Topic) {
+			pairs = append(pairs, pair{m, &slices[i]})
 		}
 	}
 	outcomes := make([]outcome, len(pairs))
@@ -64,21 +62,6 @@ func (m *Model) transform(ctx context.Context, rows record.Batch) (record.Batch,
 		return record.Batch{}, nil, fmt.Errorf("plugin %s of model %s at %s offset %d: %w", m.PluginRef, m.Name, rows.Source.TopicPartition, rows.Source.From, err)
 	}
 	return out, rejects, nil
-}
-
-// cut drops what is at or beyond an end offset.
-func cut(s record.Slice, end int64) record.Slice {
-	if s.To <= end {
-		return s
-	}
-	s.To = max(end, s.From)
-	for i, r := range s.Records {
-		if r.Offset >= end {
-			s.Records = s.Records[:i]
-			break
-		}
-	}
-	return s
 }
 
 // newOutcome counts what became of the records (invariant 6).

@@ -7,11 +7,11 @@ package calve
 type arrowArray struct {
 	length, nullCount, offset, nBuffers, nChildren int64
 
-	buffers, children, dictionary, release, privateData, pad uint32
+	buffers, children, dictionary, release, privateData, _ uint32
 }
 
 type arrowSchema struct {
-	format, name, metadata, pad uint32
+	format, name, metadata, _ uint32
 
 	flags, nChildren int64
 
@@ -23,14 +23,14 @@ type batchStruct struct {
 
 	id, watermark, reserved int64
 
-	meta, pad uint32
-	unused    [2]int64
+	meta, _ uint32
+	_       [2]int64
 }
 
 type resultStruct struct {
 	status, nOutputs, outputs, rowErrors, messagePtr, messageLen uint32
 
-	reserved [2]uint32
+	_ [2]uint32
 }
 
 type outputStruct struct {

@@ -58,7 +58,6 @@ type Module struct {
 	counts   [13]uint32
 	sections [13][]byte
 	imports  uint32
-	custom   []byte
 }
 
 // Type adds a function type and returns its index.

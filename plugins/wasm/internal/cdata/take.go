@@ -77,18 +77,13 @@ func (v *view) take(s rows) arrow.ArrayData {
 // dictionaryRows turns rows of a dictionary-encoded column into rows of its
 // dictionary.
 func (v *view) dictionaryRows(s rows) rows {
-	index := make([]int32, s.len())
-	for i := range index {
-		at := s.start + i
-		if s.index != nil {
-			at = int(s.index[i])
-		}
-		index[i] = -1
-		if at >= 0 && v.isValid(at) {
-			index[i] = int32(v.index(at))
+	s = v.withoutNulls(s)
+	for i, at := range s.index {
+		if at >= 0 {
+			s.index[i] = int32(v.index(int(at)))
 		}
 	}
-	return rows{index: index}
+	return s
 }
 
 func (v *view) takeValidity(s rows) (*memory.Buffer, int) {
@@ -158,7 +153,26 @@ func gather[T any](to, from []T, off int, index []int32) {
 	}
 }
 
+// withoutNulls turns null rows into -1, so that nothing of them is copied.
+func (v *view) withoutNulls(s rows) rows {
+	index := make([]int32, s.len())
+	for i := range index {
+		at := int32(s.start + i)
+		if s.index != nil {
+			at = s.index[i]
+		}
+		index[i] = -1
+		if at >= 0 && v.isValid(int(at)) {
+			index[i] = at
+		}
+	}
+	return rows{index: index}
+}
+
 func (v *view) takeBytes(s rows) (offsets, data *memory.Buffer) {
+	if v.untidy {
+		s = v.withoutNulls(s)
+	}
 	n := s.len()
 	raw := make([]byte, 4*(n+1))
 	to := arrow.Int32Traits.CastFromBytes(raw)

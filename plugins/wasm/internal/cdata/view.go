@@ -22,6 +22,7 @@ type view struct {
 	data     []byte // values, or the bytes of strings
 	offsets  []int32
 	children []*view
+	untidy   bool   // the bytes of strings are not UTF-8 where a value is null
 	indexes  string // format of the indexes when dict is set
 	dict     *view  // the values of a dictionary-encoded column; typ is theirs
 }
@@ -254,6 +255,7 @@ func (v *view) text(name string) error {
 			return invalid("%s: row %d is not UTF-8", name, i)
 		}
 	}
+	v.untidy = true
 	return nil
 }
 

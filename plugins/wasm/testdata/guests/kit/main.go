@@ -44,6 +44,9 @@ func configure(raw []byte) error {
 
 // derive: what comes in goes out, but for the modes that make other columns.
 func derive(input []calve.Column) ([]calve.Column, error) {
+	for _, c := range input {
+		names = append(names, c.Name)
+	}
 	switch config.Mode {
 	case "explode":
 		return []calve.Column{calve.Long("id").Required(), calve.String("word").Required()}, nil
@@ -71,21 +74,14 @@ var modes = map[string]func(in *calve.Batch, out *calve.Output) error{
 	"required":    required,
 }
 
-var names = []string{"flag", "small", "big", "single", "double", "amount", "text", "raw", "day", "at", "at_utc", "list", "nested", "pairs", "id"}
+// names is the columns of the input.
+var names []string
 
 func pass(in *calve.Batch, out *calve.Output) error {
 	for _, name := range names {
-		if has(in, name) {
-			out.Pass(name, in.Column(name))
-		}
+		out.Pass(name, in.Column(name))
 	}
 	return nil
-}
-
-func has(in *calve.Batch, name string) (ok bool) {
-	defer func() { ok = recover() == nil }()
-	in.Column(name)
-	return true
 }
 
 // copyAll rebuilds every scalar column row by row.

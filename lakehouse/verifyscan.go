@@ -1,0 +1,91 @@
+package lakehouse
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/iceberg-go/table"
+)
+
+// scan reads columns of a table, file by file in the order in which they were
+// committed, so that whoever counts offsets sees them nearly in order. The
+// batch that visit gets is valid until it returns.
+func scan(ctx context.Context, tbl *table.Table, columns []string, visit func(*columnReader) error) error {
+	s := tbl.Scan(table.WithSelectedFields(columns...))
+	tasks, err := s.PlanFiles(ctx)
+	if err != nil {
+		return fmt.Errorf("plan scan of %v: %w", tbl.Identifier(), err)
+	}
+	slices.SortFunc(tasks, func(a, b table.FileScanTask) int {
+		return cmp.Or(cmp.Compare(sequenceOf(a), sequenceOf(b)), cmp.Compare(a.File.FilePath(), b.File.FilePath()))
+	})
+	_, batches, err := s.ReadTasks(ctx, tasks)
+	if err != nil {
+		return fmt.Errorf("scan %v: %w", tbl.Identifier(), err)
+	}
+	for batch, err := range batches {
+		if err != nil {
+			return fmt.Errorf("scan %v: %w", tbl.Identifier(), err)
+		}
+		r := &columnReader{batch: batch}
+		err = visit(r)
+		batch.Release()
+		if err = cmp.Or(r.err, err); err != nil {
+			return fmt.Errorf("scan %v: %w", tbl.Identifier(), err)
+		}
+	}
+	return nil
+}
+
+func sequenceOf(task table.FileScanTask) int64 {
+	if task.DataSequenceNumber == nil {
+		return 0
+	}
+	return *task.DataSequenceNumber
+}
+
+// columnReader finds the columns of a batch by name. The first one that is
+// absent or of another type is kept in err; what is returned for it is empty,
+// so err must be looked at before rows are.
+type columnReader struct {
+	batch arrow.RecordBatch
+	err   error
+}
+
+func columnOf[T arrow.Array](r *columnReader, name string) T {
+	var none T
+	indices := r.batch.Schema().FieldIndices(name)
+	if len(indices) != 1 {
+		r.err = cmp.Or(r.err, fmt.Errorf("%d columns %s, expected 1", len(indices), name))
+		return none
+	}
+	column, ok := r.batch.Column(indices[0]).(T)
+	if !ok {
+		r.err = cmp.Or(r.err, fmt.Errorf("column %s is a %s", name, r.batch.Column(indices[0]).DataType()))
+		return none
+	}
+	return column
+}
+
+func (r *columnReader) int64s(name string) *array.Int64   { return columnOf[*array.Int64](r, name) }
+func (r *columnReader) int32s(name string) *array.Int32   { return columnOf[*array.Int32](r, name) }
+func (r *columnReader) strings(name string) *array.String { return columnOf[*array.String](r, name) }
+func (r *columnReader) lists(name string) *array.List     { return columnOf[*array.List](r, name) }
+func (r *columnReader) times(name string) *array.Timestamp {
+	return columnOf[*array.Timestamp](r, name)
+}
+
+// micros reads an optional timestamp in µs.
+func micros(column *array.Timestamp, i int) *int64 {
+	if column.IsNull(i) {
+		return nil
+	}
+	unit := column.DataType().(*arrow.TimestampType).Unit
+	at := int64(column.Value(i)) * int64(unit.Multiplier()/time.Nanosecond) / int64(time.Microsecond)
+	return &at
+}

@@ -1,0 +1,158 @@
+package pipeline_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/calvelake/calve/catalog"
+	"github.com/calvelake/calve/lakehouse"
+	"github.com/calvelake/calve/lakehouse/storage"
+	"github.com/calvelake/calve/runtime/pipeline"
+)
+
+const (
+	storeRoot    = "s3://lake"
+	pipelineName = "shop"
+)
+
+// world is what outlives processes: the broker, the store and the catalog.
+// Faults and crashes are between it and them.
+type world struct {
+	t        testing.TB
+	broker   *broker
+	store    *storage.Memory
+	db       string
+	catalog  *catalog.Catalog // for looking; processes open their own
+	models   []modelSpec
+	separate bool           // the catalog commits one table at a time
+	late     []func() error // commits that are still on their way
+
+	processes map[string]*process // the newest of each writer
+	started   int
+}
+
+func newWorld(t testing.TB) *world {
+	w := &world{
+		t: t, broker: newBroker(), store: storage.NewMemory(storeRoot), db: filepath.Join(t.TempDir(), "catalog.db"),
+		processes: map[string]*process{},
+	}
+	var err error
+	w.catalog, err = catalog.Open(context.Background(), catalog.Config{Type: catalog.Embedded, Path: w.db, Store: w.store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// close crashes what still runs.
+func (w *world) close() {
+	for _, p := range w.processes {
+		p.crash()
+	}
+	if err := w.catalog.Close(); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func (w *world) definitions() []lakehouse.Definition {
+	var all []lakehouse.Definition
+	for _, m := range w.models {
+		if !m.ephemeral {
+			all = append(all, m.definition())
+		}
+	}
+	return append(all, lakehouse.DeadLettersDefinition(pipelineName), lakehouse.AuditDefinition(pipelineName))
+}
+
+func (w *world) buildModels(tables map[string]*lakehouse.Table) ([]pipeline.Model, error) {
+	var models []pipeline.Model
+	for _, m := range w.models {
+		built, err := m.build(tables)
+		if err != nil {
+			return nil, err
+		}
+		models = append(models, built)
+	}
+	return models, nil
+}
+
+func (w *world) topicNames() []string {
+	var names []string
+	for _, m := range w.models {
+		if !slices.Contains(names, m.topic) {
+			names = append(names, m.topic)
+		}
+	}
+	return names
+}
+
+// run lets a writer run on, or begins a new process of it, and returns what
+// it did.
+func (w *world) run(writer string, o runOptions, faults []*fault, until string, patience time.Duration) ([]string, error) {
+	p := w.processes[writer]
+	if p == nil || p.hasEnded() {
+		p = w.newProcess(o)
+		w.processes[writer] = p
+	}
+	for _, f := range faults {
+		if err := p.arm(f); err != nil {
+			return nil, err
+		}
+	}
+	p.carryOn(until, patience)
+	return p.said(), nil
+}
+
+// stop asks a writer to finish what it has in hand.
+func (w *world) stop(writer string) ([]string, error) {
+	p := w.processes[writer]
+	if p == nil || p.hasEnded() {
+		return nil, fmt.Errorf("writer %s does not run", writer)
+	}
+	p.stop()
+	p.carryOn("", time.Hour)
+	return p.said(), nil
+}
+
+// landLate carries out the requests that are still on their way.
+func (w *world) landLate() []string {
+	lines := []string{fmt.Sprintf("%d writes land", w.store.LandLate())}
+	for _, commit := range w.late {
+		if err := commit(); err != nil {
+			lines = append(lines, "a commit lands and is refused")
+		} else {
+			lines = append(lines, "a commit lands")
+		}
+	}
+	w.late = nil
+	return lines
+}
+
+func (w *world) load(id catalog.Identifier) (*table.Table, error) {
+	return w.catalog.Load(context.Background(), id)
+}
+
+// foreignAppend adds a row to a model's table as another engine would.
+func (w *world) foreignAppend(id catalog.Identifier, rowID int64) error {
+	tbl, err := w.load(id)
+	if err != nil {
+		return err
+	}
+	rows, err := foreignRow(rowID)
+	if err != nil {
+		return err
+	}
+	defer rows.Release()
+	tx := tbl.NewTransaction()
+	if err := tx.Append(context.Background(), rows, nil); err != nil {
+		return err
+	}
+	_, err = tx.Commit(context.Background())
+	return err
+}
