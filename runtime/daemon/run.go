@@ -57,6 +57,9 @@ func Run(ctx context.Context, p *project.Project, options RunOptions) (pipeline.
 	if err := checkBuilt(p); err != nil {
 		return pipeline.Stats{}, err
 	}
+	if len(p.Models) == 0 {
+		return pipeline.Stats{}, fmt.Errorf("project %s has no models: add one below models/, or there is nothing to run", p.Name)
+	}
 	lake, err := OpenLakehouse(ctx, p, options.Logger)
 	if err != nil {
 		return pipeline.Stats{}, err
@@ -153,7 +156,7 @@ func pipelineConfig(p *project.Project, options RunOptions, nonce string, topics
 	c := pipeline.Config{
 		Name: p.Name, ConfigHash: p.Hash(), Nonce: nonce, Host: host,
 		Interval: p.Commit.Interval, MaxBytes: p.Commit.MaxBytes, PollRecords: pollRecords,
-		DiscoverEvery: discoverEvery, Heartbeat: heartbeat,
+		DiscoverEvery: discoverEvery, Heartbeat: heartbeat, StopGrace: p.Connections.Catalog.Timeout,
 	}
 	if options.Once {
 		c.Heartbeat = 0 // it is over before anyone could wonder

@@ -174,7 +174,7 @@ func (c *Client) classify(ctx context.Context, what, brokers string, err error, 
 	case errors.As(err, &handshake):
 		return fmt.Errorf("%s: kafka at %s: %w: %w: check that the port is one for TLS, and tls.ca_file and tls.server_name", what, brokers, ErrTLS, err)
 	case unexpected && c.dialer.tls == nil && c.dialer.speaksTLS(ctx, c.config.Brokers[0]):
-		return fmt.Errorf("%s: kafka at %s: %w: the port is one for TLS: set tls.enabled to true, or use a port without TLS", what, brokers, ErrTLS)
+		return fmt.Errorf("%s: kafka at %s: %w: the port is one for TLS: turn TLS on (connections.kafka.tls: true), or use a port without TLS", what, brokers, ErrTLS)
 	case errors.As(err, &eof) && c.config.SASL.Mechanism == "":
 		return fmt.Errorf("%s: kafka at %s: %w: the broker closed the connection at once: it may demand authentication; set sasl: %w", what, brokers, ErrAuth, err)
 	case timedOut, isDialError(err), errors.As(err, &eof):

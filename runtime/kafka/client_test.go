@@ -39,7 +39,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"mechanism", Config{Brokers: []string{"a"}, SASL: SASL{Mechanism: "md5"}}, "expected one of plain, scram-sha-256, scram-sha-512"},
 		{"user alone", Config{Brokers: []string{"a"}, SASL: SASL{Username: "u"}}, "sasl.mechanism: missing"},
 		{"no password", Config{Brokers: []string{"a"}, SASL: SASL{Mechanism: "PLAIN", Username: "u"}}, "both username and password"},
-		{"TLS off", Config{Brokers: []string{"a"}, TLS: TLS{CAFile: "ca.pem"}}, "tls.enabled: false"},
+		{"TLS off", Config{Brokers: []string{"a"}, TLS: TLS{CAFile: "ca.pem"}}, "tls: off"},
 		{"certificate alone", Config{Brokers: []string{"a"}, TLS: TLS{Enabled: true, CertFile: "c.pem"}}, "key_file belong together"},
 		{"timeout", Config{Brokers: []string{"a"}, Timeout: -1}, "timeout: -1ns is negative"},
 		{"size", Config{Brokers: []string{"a"}, MaxRecordBytes: -1}, "max_record_bytes: -1"},
@@ -172,7 +172,7 @@ func TestTLS(t *testing.T) {
 		{"unverified", secured, TLS{Enabled: true, InsecureSkipVerify: true}, nil, "", patience},
 		{"unknown authority", secured, TLS{Enabled: true}, ErrTLS, "ca_file", patience},
 		{"wrong name", secured, TLS{Enabled: true, CAFile: ca, ServerName: "other.test"}, ErrTLS, "server_name", patience},
-		{"client without", secured, TLS{}, ErrTLS, "set tls.enabled", patience},
+		{"client without", secured, TLS{}, ErrTLS, "turn TLS on", patience},
 		{"broker without", plain, trusted, ErrTLS, "port is one for TLS", time.Second}, // the fake broker waits for more bytes
 	}
 	for _, test := range tests {

@@ -128,7 +128,7 @@ func (s SASL) validate() error {
 func (t TLS) validate() error {
 	if !t.Enabled {
 		if t != (TLS{}) {
-			return errors.New("tls.enabled: false though other tls settings are given; set it to true or remove them")
+			return errors.New("tls: off though other tls settings are given; turn it on or remove them")
 		}
 		return nil
 	}

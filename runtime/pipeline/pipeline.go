@@ -61,6 +61,10 @@ type Config struct {
 	// appends a record that changes nothing, by which a standby knows that it
 	// lives. 0 is never.
 	Heartbeat time.Duration
+	// StopGrace is how long, after ctx has ended, the epoch in hand may take to
+	// be committed; 0 is as long as it takes. What is not committed by then is
+	// completed by the next start, or read again.
+	StopGrace time.Duration
 	// DiscoverEvery is how often new partitions are looked for; 0 is never.
 	DiscoverEvery time.Duration
 	// Until ends the run when every TopicPartition has been read up to its
@@ -134,8 +138,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			e.abort()
 			return err
 		}
-		// A stop asks to finish the epoch in hand, not to drop it.
-		if err := p.decide(context.WithoutCancel(ctx), e); err != nil {
+		if err := p.finish(ctx, e); err != nil {
 			return err
 		}
 		if p.done() || ctx.Err() != nil {
@@ -144,6 +147,24 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		p.readers = joinReaders(p.readers)
 		p.discover(ctx)
 	}
+}
+
+// finish decides the epoch in hand. A stop asks to finish it, not to drop it,
+// so it goes on after ctx has ended, for the grace at most.
+func (p *Pipeline) finish(ctx context.Context, e *epoch) error {
+	finishing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	if p.config.StopGrace > 0 {
+		stop := context.AfterFunc(ctx, func() {
+			select {
+			case <-time.After(p.config.StopGrace):
+				cancel()
+			case <-finishing.Done():
+			}
+		})
+		defer stop()
+	}
+	return p.decide(finishing, e)
 }
 
 // fill takes steps until the epoch is due. A reader that began later goes

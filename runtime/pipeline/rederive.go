@@ -19,8 +19,8 @@ import (
 // is derived as it was but for one column: ingested_at is when the epoch was
 // decided, since nothing tells any more when each record arrived.
 //
-// parts.Start needs Tables, and Epochs as before the epoch; parts.Readers,
-// Discover and Confirm are not used.
+// parts.Start needs Tables, and Epochs as before the epoch; parts.Discover must
+// show the topics; parts.Readers and Confirm are not used.
 func Rederive(ctx context.Context, config Config, parts Parts, decided *lakehouse.Epoch) ([]lakehouse.TableChange, error) {
 	if config.ConfigHash != decided.ConfigHash {
 		return nil, fmt.Errorf("%w: the project has changed since epoch %d was decided; check out what it was then", lakehouse.ErrNotReproduced, decided.Number)
@@ -32,6 +32,13 @@ func Rederive(ctx context.Context, config Config, parts Parts, decided *lakehous
 	p.last = decided.Number - 1
 	if !maps.Equal(p.plugins(), decided.Plugins) && len(p.plugins())+len(decided.Plugins) > 0 {
 		return nil, fmt.Errorf("%w: epoch %d was derived by plugins %v, the project has %v; put those modules back", lakehouse.ErrNotReproduced, decided.Number, decided.Plugins, p.plugins())
+	}
+	topics, err := parts.Discover(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := stillThere(decided, topics); err != nil {
+		return nil, fmt.Errorf("derive epoch %d again: %w", decided.Number, err)
 	}
 	defer func() {
 		for _, r := range p.readers {
@@ -77,6 +84,39 @@ func (p *Pipeline) rederive(ctx context.Context, e *epoch, decided *lakehouse.Ep
 		return nil, err
 	}
 	return p.changes(ctx, e, audit)
+}
+
+// stillThere refuses topics that are not those of the epoch (invariant 12) or
+// no longer have its offsets: without it the walk would wait for records that
+// cannot come.
+func stillThere(decided *lakehouse.Epoch, topics []Topic) error {
+	shown := map[record.TopicPartition]Partition{}
+	origins := map[string]record.Origin{}
+	for _, t := range topics {
+		origins[t.Name] = t.Origin
+		for _, p := range t.Partitions {
+			shown[record.TopicPartition{Topic: t.Name, Partition: p.ID}] = p
+		}
+	}
+	for _, a := range assignmentsOf(decided) {
+		for _, position := range a.Positions {
+			p, ok := shown[position.TopicPartition]
+			if !ok {
+				return fmt.Errorf("%w: %s does not exist any more", lakehouse.ErrNotReproduced, position.TopicPartition)
+			}
+			if p.Start > position.Offset {
+				return fmt.Errorf("%w: %s begins at offset %d, the epoch's records at %d have expired", lakehouse.ErrNotReproduced, position.TopicPartition, p.Start, position.Offset)
+			}
+		}
+	}
+	for _, r := range decided.Readers {
+		for tp, g := range moved(r) {
+			if err := checkRange(g, origins[tp.Topic], shown[tp]); err != nil {
+				return fmt.Errorf("%w: %w", lakehouse.ErrNotReproduced, err)
+			}
+		}
+	}
+	return nil
 }
 
 // moved are the ranges of a reader that hold any offsets.

@@ -45,7 +45,7 @@ func Features() []Feature {
 	add("materialized", string(MaterializedTable), string(MaterializedEphemeral))
 	add("on_schema_change", string(SchemaChangeIgnore), string(SchemaChangeAppendNewColumns), string(SchemaChangeFail))
 	add("plugin", "local", "registry")
-	for _, key := range []string{"schema_registry", "limits", "freshness", "where", "derive", "sort_by", "contract", "data_tests", "event_time", "plugin.input", "plugin.adds"} {
+	for _, key := range []string{"schema_registry", "limits", "freshness", "where", "derive", "sort_by", "contract", "data_tests", "event_time", "max_out_of_orderness", "idle_timeout", "max_future", "plugin.input", "plugin.adds"} {
 		add(key, "")
 	}
 	return out
@@ -114,7 +114,7 @@ func (u *unbuilt) model(m *Model) {
 	if m.Contract.Enforced {
 		u.use(m.doc, "contract", Feature{Key: "contract"})
 	}
-	for _, key := range []string{"where", "derive", "sort_by", "data_tests", "event_time"} {
+	for _, key := range []string{"where", "derive", "sort_by", "data_tests", "event_time", "max_out_of_orderness", "idle_timeout", "max_future"} {
 		if _, given := m.doc.marks[key]; given {
 			u.use(m.doc, key, Feature{Key: key})
 		}

@@ -92,7 +92,7 @@ func TestEveryFeatureIsFound(t *testing.T) {
 		"plugins/p.wasm", "",
 		"models/e.yaml", "name: e\n"+staging+"columns:\n"+columns.String()+"  - {name: b, data_type: int, data_tests: [unique]}\n",
 		"models/m.yaml", "name: m\n"+staging+"materialized: ephemeral\non_schema_change: append_new_columns\ncolumns: [{name: a, data_type: int}]\nplugin: {ref: p, adds: [a]}\n---\n"+
-			"name: n\n"+staging+"contract: {enforced: true}\non_schema_change: fail\nwhere: a\nderive: {z: a}\nsort_by: [a]\nevent_time: b\n"+
+			"name: n\n"+staging+"contract: {enforced: true}\non_schema_change: fail\nwhere: a\nderive: {z: a}\nsort_by: [a]\nevent_time: b\nmax_out_of_orderness: 1s\nidle_timeout: 1m\nmax_future: 1h\n"+
 			"partition_by: [a, year(b), month(c), day(d), hour(e), bucket(2, f), truncate(2, g)]\n"+
 			"columns: [{name: a, data_type: int}, {name: b, data_type: timestamptz}, {name: c, data_type: timestamptz}, {name: d, data_type: timestamptz}, {name: e, data_type: timestamptz}, {name: f, data_type: int}, {name: g, data_type: int}]\n"+
 			"plugin: {ref: p@stable, input: [{name: v, data_type: string}]}\n---\n"+
