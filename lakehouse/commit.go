@@ -95,10 +95,10 @@ func (l *Lake) planTable(ctx context.Context, e *Epoch, c *TableChange) (*plan, 
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case progress.Epoch == e.Number:
+	switch looked := rule("look-first"); {
+	case looked && progress.Epoch == e.Number:
 		return nil, nil
-	case progress.Epoch != c.Prev:
+	case looked && progress.Epoch != c.Prev && rule("prev-epoch"):
 		return nil, fmt.Errorf("%w: %s is at epoch %d, epoch %d needs it at %d", ErrForeign, c.Table, progress.Epoch, e.Number, c.Prev)
 	case meta.CurrentSchema().ID != c.SchemaID || meta.DefaultPartitionSpec() != c.SpecID:
 		return nil, fmt.Errorf("%w: the schema or partition spec of %s was changed (now %d and %d, the epoch was written for %d and %d); set them back",

@@ -50,9 +50,10 @@ type Request struct {
 
 // Reader is a set of models that read the same topics at the same positions.
 type Reader struct {
-	Name   string   `json:"name"`
-	Models []string `json:"models"`
-	Ranges []Range  `json:"ranges"` // every TopicPartition assigned, also those that delivered nothing
+	Name   string            `json:"name"`
+	Models []string          `json:"models"`
+	Inputs map[string]string `json:"inputs,omitempty"` // by model: the topic that it reads
+	Ranges []Range           `json:"ranges"`           // every TopicPartition assigned, also those that delivered nothing
 }
 
 // Range is what an epoch took of one TopicPartition: offsets [From, To).

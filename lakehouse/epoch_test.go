@@ -19,7 +19,7 @@ func goldenEpoch() *Epoch {
 		Number: 7, Pipeline: "shop", Writer: "00112233445566ff", Host: "writer-1",
 		StartedAt: 1431857103000000, DecidedAt: 1431857113000000, ConfigHash: "c0ffee",
 		Plugins: map[string]string{"botcheck@stable": "5e1f"},
-		Readers: []Reader{{Name: "main", Models: []string{"stg_orders"}, Ranges: []Range{{
+		Readers: []Reader{{Name: "main", Models: []string{"stg_orders"}, Inputs: map[string]string{"stg_orders": "orders"}, Ranges: []Range{{
 			ClusterID: "cluster", TopicID: "topic", Topic: "orders", Partition: 2, From: 10, To: 25,
 			LeaderEpoch: 3, Delivered: 12, Watermark: &watermark, Lost: []Interval{{From: 10, To: 12}},
 		}}}},

@@ -54,15 +54,24 @@ func (l *Lake) planAppend(ctx context.Context, tbl *table.Table, e *Epoch, c *Ta
 		SchemaID:         &schemaID,
 	}
 	return plan{progress: progress, commit: table.TableCommit{
-		Identifier: tbl.Identifier(),
-		Requirements: []table.Requirement{
-			table.AssertTableUUID(c.UUID),
-			table.AssertRefSnapshotID(table.MainBranch, p.parentID()),
-			table.AssertCurrentSchemaID(c.SchemaID),
-			table.AssertDefaultSpecID(c.SpecID),
-		},
-		Updates: p.updates(snapshot, progress),
+		Identifier:   tbl.Identifier(),
+		Requirements: p.requirements(c),
+		Updates:      p.updates(snapshot, progress),
 	}}, nil
+}
+
+// requirements are what the commit was planned on: it is refused if anything
+// of it has changed meanwhile.
+func (p *producer) requirements(c *TableChange) []table.Requirement {
+	required := []table.Requirement{
+		table.AssertTableUUID(c.UUID),
+		table.AssertCurrentSchemaID(c.SchemaID),
+		table.AssertDefaultSpecID(c.SpecID),
+	}
+	if rule("assert-head") {
+		required = append(required, table.AssertRefSnapshotID(table.MainBranch, p.parentID()))
+	}
+	return required
 }
 
 // updates are those of the snapshot, of the progress that it makes, and of the

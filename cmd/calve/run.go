@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -24,8 +25,9 @@ type runReport struct {
 
 func newRun(s *settings) *cobra.Command {
 	var (
-		once   bool
-		onLoss string
+		once    bool
+		standby bool
+		onLoss  string
 	)
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -35,7 +37,8 @@ commit the epoch in hand. Where it stops, the next run goes on: no record is
 lost and none is written twice, however it ended.`,
 		Example: `  calve run --project shop
   calve run --project shop --once                  # up to what is there now, then exit
-  calve run --project shop --once --output json`,
+  calve run --project shop --once --output json
+  calve run --project shop --standby               # takes over when the writer dies`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := s.checkOutput(); err != nil {
@@ -52,7 +55,10 @@ lost and none is written twice, however it ended.`,
 			if onLoss != "fail" && onLoss != "record-loss" {
 				return usageError{fmt.Errorf("--on-data-loss %s: expected fail or record-loss", onLoss)}
 			}
-			options := daemon.RunOptions{Once: once, RecordLoss: onLoss == "record-loss", Logger: logger}
+			if once && standby {
+				return usageError{errors.New("--once and --standby exclude each other: a standby waits for another process, --once for none")}
+			}
+			options := daemon.RunOptions{Once: once, Standby: standby, RecordLoss: onLoss == "record-loss", Logger: logger}
 			if isTerminal(os.Stderr) {
 				options.Watch = daemon.Progress(os.Stderr, time.Second)
 			}
@@ -64,6 +70,7 @@ lost and none is written twice, however it ended.`,
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "read up to the end offsets seen at start, commit, exit")
+	cmd.Flags().BoolVar(&standby, "standby", false, "wait until the writer's epoch log has been silent for 3 minutes, then take over")
 	cmd.Flags().StringVar(&onLoss, "on-data-loss", "fail", "when records expired before they were read: fail, or record-loss to go on and record the lost range")
 	return s.withOutput(s.withProject(cmd))
 }

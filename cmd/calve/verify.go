@@ -84,7 +84,10 @@ func printVerification(out io.Writer, v *lakehouse.Verification) error {
 	for _, c := range v.CounterExamples {
 		fmt.Fprintln(w, c)
 	}
-	if v.Proven {
+	switch {
+	case v.Proven && v.Epochs == 0:
+		fmt.Fprintln(w, "nothing to prove: no epoch was committed yet")
+	case v.Proven:
 		fmt.Fprintf(w, "proven up to epoch %d\n", v.Epochs)
 	}
 	return w.Flush()

@@ -23,6 +23,8 @@ import (
 type RunOptions struct {
 	// Once reads up to the end offsets seen at the start, commits and returns.
 	Once bool
+	// Standby waits until the pipeline's log has fallen silent, then takes over.
+	Standby bool
 	// RecordLoss goes on behind records that expired before they were read,
 	// and records the loss; else such a start is refused.
 	RecordLoss bool
@@ -45,6 +47,9 @@ const (
 	heartbeat = time.Minute
 	// discoverEvery is how often new partitions are looked for.
 	discoverEvery = 30 * time.Second
+	// silence is how long a standby lets the log be silent: three heartbeats,
+	// of which one may be late and one lost.
+	silence = 3 * heartbeat
 )
 
 // pollRecords bounds what one poll hands over, so that an epoch's end is never
@@ -94,6 +99,15 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 		config.GiveUpAfter = p.Connections.Catalog.Timeout
 	}
 	lake := lakehouse.New(config, o.lake.Store, o.lake.Catalog)
+	if options.Standby {
+		options.Logger.Info("standing by", "pipeline", p.Name)
+		if err := lake.Log().Wait(ctx, lakehouse.Standby{Silence: silence, Every: silence / 18}); err != nil {
+			if ctx.Err() != nil {
+				return pipeline.Stats{}, nil // stopped while it had nothing in hand
+			}
+			return pipeline.Stats{}, err
+		}
+	}
 	begin, err := lake.Start(ctx, definitions(p))
 	if err != nil {
 		return pipeline.Stats{}, err
@@ -126,6 +140,9 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 		},
 		Now: time.Now, Logger: options.Logger, Allocator: memory.DefaultAllocator,
 	})
+	if begin.ConfigHash != "" && begin.ConfigHash != p.Hash() {
+		options.Logger.Info("the project has changed since the last epoch", "was", begin.ConfigHash, "is", p.Hash())
+	}
 	options.Logger.Info("pipeline started", "pipeline", p.Name, "writer", nonce, "epoch", begin.Last+1, "topics", names)
 	err = watched(ctx, options, &Running{Pipeline: running, Broker: o.broker, Topics: names, Listen: o.broker.Addr()})
 	return running.Stats(), err

@@ -9,10 +9,6 @@ import (
 	"github.com/calvelake/calve/lakehouse"
 )
 
-// pruneEvery is how many epochs pass between two prunings of the log. Reading
-// the log at a start costs one object an epoch, pruning a few requests.
-const pruneEvery = 128
-
 // decide ends an epoch: files, record, commit, in this order (invariants 1
 // and 4). An epoch in which nothing moved leaves no trace, unless the log has
 // been silent for too long: then its record is a heartbeat.
@@ -29,7 +25,7 @@ func (p *Pipeline) decide(ctx context.Context, e *epoch) error {
 		return err
 	}
 	p.recorded = p.parts.Now()
-	if err := p.parts.Lake.Commit(ctx, r); err != nil { // record n+1 waits for this (†)
+	if err := p.parts.Lake.Commit(ctx, r); err != nil && rule("commit-before-next") { // record n+1 waits for this (†)
 		return err
 	}
 	p.last = e.number
@@ -58,7 +54,7 @@ func (p *Pipeline) afterCommit(ctx context.Context, r *lakehouse.Epoch) {
 			p.parts.Logger.Warn("offsets not confirmed to the broker; lag dashboards show older ones", "error", err)
 		}
 	}
-	if r.Number%pruneEvery == 0 {
+	if r.Number%p.config.pruneEvery() == 0 {
 		if err := p.parts.Lake.Log().Prune(ctx, r); err != nil {
 			p.parts.Logger.Warn("epoch log not pruned; it is tried again later", "error", err)
 		}

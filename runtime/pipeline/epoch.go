@@ -147,7 +147,11 @@ func (e *epoch) abort() {
 func (e *epoch) readers() []lakehouse.Reader {
 	readers := make([]lakehouse.Reader, len(e.p.readers))
 	for i, r := range e.p.readers {
-		readers[i] = lakehouse.Reader{Name: r.name, Models: modelNames(r.models), Ranges: e.ranges(r)}
+		inputs := make(map[string]string, len(r.models))
+		for _, m := range r.models {
+			inputs[m.Name] = m.Topic
+		}
+		readers[i] = lakehouse.Reader{Name: r.name, Models: modelNames(r.models), Inputs: inputs, Ranges: e.ranges(r)}
 	}
 	return readers
 }

@@ -65,6 +65,10 @@ type Config struct {
 	// be committed; 0 is as long as it takes. What is not committed by then is
 	// completed by the next start, or read again.
 	StopGrace time.Duration
+	// PruneEvery is how many epochs pass between two prunings of the log; 128
+	// by default. Reading the log at a start costs one object an epoch, pruning
+	// a few requests.
+	PruneEvery int64
 	// DiscoverEvery is how often new partitions are looked for; 0 is never.
 	DiscoverEvery time.Duration
 	// Until ends the run when every TopicPartition has been read up to its
@@ -81,6 +85,13 @@ func (c Config) Validate() error {
 		return fmt.Errorf("pipeline needs a positive interval, size and poll, got %v, %d bytes, %d records", c.Interval, c.MaxBytes, c.PollRecords)
 	}
 	return nil
+}
+
+func (c Config) pruneEvery() int64 {
+	if c.PruneEvery > 0 {
+		return c.PruneEvery
+	}
+	return 128
 }
 
 // Parts is what a pipeline works on and with.

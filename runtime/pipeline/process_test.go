@@ -13,7 +13,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
-	"github.com/calvelake/calve/catalog"
 	"github.com/calvelake/calve/lakehouse"
 	"github.com/calvelake/calve/lakehouse/storage"
 	"github.com/calvelake/calve/runtime/pipeline"
@@ -50,6 +49,7 @@ type runOptions struct {
 	giveUp   time.Duration
 
 	heartbeat, discover time.Duration // 0 is never
+	pruneEvery          int64         // 0 is the default
 	onDataLoss          pipeline.OnDataLoss
 }
 
@@ -80,7 +80,7 @@ func (p *process) begin() {
 
 // run composes the pipeline as the daemon does.
 func (p *process) run(ctx context.Context) error {
-	cat, err := catalog.Open(ctx, catalog.Config{Type: catalog.Embedded, Path: p.world.db, Store: p.store})
+	cat, err := p.world.open(ctx, p.store)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (p *process) config(topics []pipeline.Topic) pipeline.Config {
 	c := pipeline.Config{
 		Name: pipelineName, ConfigHash: "hash", Nonce: p.nonce, Host: "host",
 		Interval: o.interval, MaxBytes: o.maxBytes, PollRecords: o.poll,
-		Heartbeat: o.heartbeat, DiscoverEvery: o.discover,
+		Heartbeat: o.heartbeat, DiscoverEvery: o.discover, PruneEvery: o.pruneEvery,
 	}
 	if o.once {
 		c.Until = map[record.TopicPartition]int64{}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/calvelake/calve/lakehouse"
@@ -105,6 +106,10 @@ func join(readers []lakehouse.Reader) []lakehouse.Reader {
 	}
 	first := readers[0]
 	first.Models = slices.Clone(first.Models)
+	first.Inputs = maps.Clone(first.Inputs)
+	if first.Inputs == nil {
+		first.Inputs = map[string]string{}
+	}
 	at := map[record.TopicPartition]int64{}
 	for _, g := range first.Ranges {
 		at[record.TopicPartition{Topic: g.Topic, Partition: g.Partition}] = g.To
@@ -118,6 +123,7 @@ func join(readers []lakehouse.Reader) []lakehouse.Reader {
 		}
 		if met {
 			first.Models = append(first.Models, r.Models...)
+			maps.Copy(first.Inputs, r.Inputs)
 		} else {
 			joined = append(joined, r)
 		}
@@ -132,6 +138,10 @@ func (r *resumption) recorded(reader lakehouse.Reader) (Assignment, error) {
 	reads := map[string]bool{}
 	for _, w := range r.wanted {
 		if slices.Contains(reader.Models, w.Name) {
+			if topic, known := reader.Inputs[w.Name]; known && topic != w.Topic {
+				return a, fmt.Errorf("model %q reads topic %s now, its table was filled from %s; give the topic back, or give the model another name to begin a table of its own",
+					w.Name, w.Topic, topic)
+			}
 			a.Models = append(a.Models, w.Name)
 			reads[w.Topic] = true
 		}

@@ -224,8 +224,8 @@ func alterPartition(alter func(*partition, arguments)) func(*world, arguments) (
 }
 
 // run [once] [until=POINT] [for=DURATION] [interval=] [max-bytes=] [poll=RECORDS]
-// [give-up=] [heartbeat=] [discover=] [record-loss] [fault=(…)] [quiet]: POINT is start, polled (nothing is left to poll), idle
-// (and all is committed), end, a seam (behind it) or before-SEAM, with :DETAIL.
+// [give-up=] [prune-every=EPOCHS] [heartbeat=] [discover=] [record-loss] [fault=(…)] [quiet]:
+// POINT is start, polled (nothing is left to poll), idle (and all is committed), end, a seam (behind it) or before-SEAM, with :DETAIL.
 // With quiet only the last step is printed.
 func run(w *world, a arguments) ([]string, error) {
 	o := runOptions{once: a.has("once"), maxBytes: a.number("max-bytes", 1<<30), poll: int(a.number("poll", 1000))}
@@ -236,6 +236,7 @@ func run(w *world, a arguments) ([]string, error) {
 	until = a.text("until", until)
 	o.interval = a.duration("interval", 10*time.Second)
 	o.giveUp = a.duration("give-up", 0)
+	o.pruneEvery = a.number("prune-every", 0)
 	o.heartbeat, o.discover = a.duration("heartbeat", 0), a.duration("discover", 0)
 	if a.has("record-loss") {
 		o.onDataLoss = pipeline.RecordLoss

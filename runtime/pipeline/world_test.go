@@ -27,8 +27,9 @@ type world struct {
 	t        testing.TB
 	broker   *broker
 	store    *storage.Memory
-	db       string
-	catalog  *catalog.Catalog // for looking; processes open their own
+	db       string      // of the embedded catalog, if memory is nil
+	memory   *tables     // the catalog of a search
+	catalog  openCatalog // for looking; processes open their own
 	models   []modelSpec
 	separate bool           // the catalog commits one table at a time
 	late     []func() error // commits that are still on their way
@@ -38,16 +39,33 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{
-		t: t, broker: newBroker(), store: storage.NewMemory(storeRoot), db: filepath.Join(t.TempDir(), "catalog.db"),
-		processes: map[string]*process{},
-	}
+	w := emptyWorld(t)
+	w.db = filepath.Join(t.TempDir(), "catalog.db")
 	var err error
-	w.catalog, err = catalog.Open(context.Background(), catalog.Config{Type: catalog.Embedded, Path: w.db, Store: w.store})
-	if err != nil {
+	if w.catalog, err = w.open(context.Background(), w.store); err != nil {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// newQuickWorld is a world whose catalog is in memory.
+func newQuickWorld(t testing.TB) *world {
+	w := emptyWorld(t)
+	w.memory = newTables()
+	w.catalog = memoryCatalog{w.memory, w.store}
+	return w
+}
+
+func emptyWorld(t testing.TB) *world {
+	return &world{t: t, broker: newBroker(), store: storage.NewMemory(storeRoot), processes: map[string]*process{}}
+}
+
+// open opens the catalog for a process, whose files are in its own store.
+func (w *world) open(ctx context.Context, store storage.Store) (openCatalog, error) {
+	if w.memory != nil {
+		return memoryCatalog{w.memory, store}, nil
+	}
+	return catalog.Open(ctx, catalog.Config{Type: catalog.Embedded, Path: w.db, Store: store})
 }
 
 // close crashes what still runs.
