@@ -23,17 +23,21 @@ func Progress(out io.Writer, interval time.Duration) func(context.Context, *Runn
 			select {
 			case <-ctx.Done():
 				now := running.Pipeline.Stats()
-				fmt.Fprintf(out, "\r\x1b[K%s\n", summary(now, time.Since(began)))
+				show(out, summary(now, time.Since(began))+"\n")
 				return
 			case at := <-ticker.C:
 				now := running.Pipeline.Stats()
 				rate := float64(now.Records-before.Records) / at.Sub(last).Seconds()
-				fmt.Fprintf(out, "\r\x1b[K%s", line(now, rate, lag(ctx, running, now)))
+				show(out, line(now, rate, lag(ctx, running, now)))
 				before, last = now, at
 			}
 		}
 	}
 }
+
+// show writes over the line before. A terminal that is gone is no reason to
+// stop a pipeline.
+func show(out io.Writer, text string) { _, _ = fmt.Fprintf(out, "\r\x1b[K%s", text) }
 
 func line(s pipeline.Stats, rate float64, lag int64) string {
 	behind := "?"

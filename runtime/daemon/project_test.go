@@ -150,7 +150,7 @@ func wantAccounted(t *testing.T, p *project.Project, records int64, want counts)
 	}
 	seen := map[string]bool{}
 	for _, r := range readTable(t, lake, catalog.Identifier{Namespace: "staging", Name: "events"}) {
-		position := fmt.Sprint(r["kafka_partition"], r["kafka_offset"], r["kafka_row"])
+		position := fmt.Sprintf("%s %s %s", r["kafka_partition"], r["kafka_offset"], r["kafka_row"])
 		if seen[position] {
 			t.Errorf("row %s is there twice", position)
 		}

@@ -17,7 +17,7 @@ func startBroker(t *testing.T, dir string) *Broker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { b.Close() })
+	t.Cleanup(func() { _ = b.Close() })
 	return b
 }
 
@@ -124,7 +124,7 @@ func TestSourceGoesOnAfterABrokerRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { b.Close() })
+	t.Cleanup(func() { _ = b.Close() })
 	again := open(t, address)
 	produce(t, again, "t", "1")
 	positions[0].Offset = 1

@@ -62,7 +62,9 @@ func TestProduceKeepsKeysTogetherAndInOrder(t *testing.T) {
 		last := map[int]int{}
 		for _, v := range got.values {
 			var i int
-			fmt.Sscan(v, &i)
+			if _, err := fmt.Sscan(v, &i); err != nil {
+				t.Fatal(err)
+			}
 			if p, seen := partitionOf[i%10]; seen && p != at {
 				t.Fatalf("key%d: got it in %s and in %s", i%10, p, at)
 			}

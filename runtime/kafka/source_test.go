@@ -312,7 +312,9 @@ func TestSourceMemoryIsStableUntilRelease(t *testing.T) {
 			total += len(slice.Records)
 			for _, r := range slice.Records {
 				var i int
-				fmt.Sscan(string(r.Key), &i)
+				if _, err := fmt.Sscan(string(r.Key), &i); err != nil {
+					t.Fatal(err)
+				}
 				if want := fmt.Sprintf("%d %s", i, strings.Repeat("x", i%97)); string(r.Value) != want || string(r.Headers[0].Value) != string(r.Key) {
 					t.Fatalf("record of key %s: got value %q, header %q; want %q", r.Key, r.Value, r.Headers[0].Value, want)
 				}

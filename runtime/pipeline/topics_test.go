@@ -231,7 +231,7 @@ func (s *source) Release() {
 }
 
 func compareRows(a, b row) int {
-	return cmp.Or(a.TopicPartition.Compare(b.TopicPartition), cmp.Compare(a.offset, b.offset), cmp.Compare(a.ordinal, b.ordinal))
+	return cmp.Or(a.Compare(b.TopicPartition), cmp.Compare(a.offset, b.offset), cmp.Compare(a.ordinal, b.ordinal))
 }
 
 // Close ends the source; its reader may open another one.
