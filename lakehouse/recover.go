@@ -200,7 +200,12 @@ func (s *shownProgress) readers(first string) []Reader {
 	}
 	readers := []Reader{}
 	for _, name := range slices.Sorted(maps.Keys(together)) {
-		r := Reader{Name: name, Models: s.modelsOf(name, together[name])}
+		r := Reader{Name: name, Models: s.modelsOf(name, together[name]), Inputs: map[string]string{}}
+		for _, m := range r.Models {
+			for tp := range s.models[m].at {
+				r.Inputs[m] = tp.Topic
+			}
+		}
 		for _, tp := range slices.SortedFunc(maps.Keys(together[name]), record.TopicPartition.Compare) {
 			r.Ranges = append(r.Ranges, together[name][tp].at)
 		}

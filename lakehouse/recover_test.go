@@ -74,7 +74,7 @@ func TestRecoverRebuildsALostLog(t *testing.T) {
 	}
 	// The newest record knew every TopicPartition that moved in it; those that
 	// moved before are in older ones.
-	want := `[{"name":"main","models":["events"],"ranges":[` +
+	want := `[{"name":"main","models":["events"],"inputs":{"events":"orders"},"ranges":[` +
 		`{"cluster_id":"cluster","topic_id":"topic","topic":"orders","partition":0,"from":5000,"to":5000,"leader_epoch":3,"delivered":0},` +
 		`{"cluster_id":"cluster","topic_id":"topic","topic":"orders","partition":1,"from":5,"to":5,"leader_epoch":3,"delivered":0}]}]`
 	if got, err := json.Marshal(r.Floor.Positions); err != nil || string(got) != want {

@@ -115,9 +115,12 @@ func (p *producer) without(gone map[string]bool) ([]iceberg.ManifestFile, error)
 		return nil, fmt.Errorf("read manifest list %s: %w", head.ManifestList, err)
 	}
 	for i, m := range manifests {
-		entries, err := m.FetchEntries(fs, true)
-		if err != nil {
-			return nil, fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
+		var entries []iceberg.ManifestEntry
+		for entry, err := range m.Entries(fs, true) {
+			if err != nil {
+				return nil, fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
+			}
+			entries = append(entries, entry)
 		}
 		isGone := func(entry iceberg.ManifestEntry) bool { return gone[entry.DataFile().FilePath()] }
 		if !slices.ContainsFunc(entries, isGone) {

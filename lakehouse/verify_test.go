@@ -3,7 +3,6 @@ package lakehouse
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -572,6 +571,6 @@ func BenchmarkRowSet(b *testing.B) {
 	}
 	b.ReportMetric(float64(len(s.pages)*(pageWords*8+8))/float64(b.N), "B/row")
 	if s.within(0, int64(b.N), nil).rows != int64(b.N) {
-		b.Fatal(fmt.Sprint("lost rows"))
+		b.Fatal("lost rows")
 	}
 }

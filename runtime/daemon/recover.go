@@ -95,7 +95,8 @@ func derive(ctx context.Context, p *project.Project, lake *lakehouse.Lake, decid
 			}
 			return source, nil
 		},
-		Now: time.Now, Logger: logger, Allocator: memory.DefaultAllocator,
+		Discover: func(ctx context.Context) ([]pipeline.Topic, error) { return readTopics(ctx, broker, topicNames(built)) },
+		Now:      time.Now, Logger: logger, Allocator: memory.DefaultAllocator,
 	}, decided)
 }
 
