@@ -21,14 +21,7 @@ calve run would refuse it.`,
   calve plan --project shop --output json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.checkOutput(); err != nil {
-				return err
-			}
-			logger, err := s.logger()
-			if err != nil {
-				return err
-			}
-			p, err := s.load()
+			p, logger, err := s.begin()
 			if err != nil {
 				return err
 			}

@@ -113,6 +113,20 @@ func (s *settings) checkOutput() error {
 	return nil
 }
 
+// begin is how a command on a project begins: its flags are checked, its logger
+// made, the project loaded.
+func (s *settings) begin() (*project.Project, *slog.Logger, error) {
+	if err := s.checkOutput(); err != nil {
+		return nil, nil, err
+	}
+	logger, err := s.logger()
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := s.load()
+	return p, logger, err
+}
+
 func (s *settings) load() (*project.Project, error) { return project.Load(s.project, os.LookupEnv) }
 
 // logger logs to stderr.

@@ -41,14 +41,7 @@ lost and none is written twice, however it ended.`,
   calve run --project shop --standby               # takes over when the writer dies`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.checkOutput(); err != nil {
-				return err
-			}
-			logger, err := s.logger()
-			if err != nil {
-				return err
-			}
-			p, err := s.load()
+			p, logger, err := s.begin()
 			if err != nil {
 				return err
 			}

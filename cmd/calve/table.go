@@ -93,14 +93,7 @@ func (s *settings) newTableShow() *cobra.Command {
 // tableCommand completes a command that reads a project's lake.
 func (s *settings) tableCommand(cmd *cobra.Command, work func(context.Context, *daemon.Lakehouse, io.Writer, []string) error) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := s.checkOutput(); err != nil {
-			return err
-		}
-		logger, err := s.logger()
-		if err != nil {
-			return err
-		}
-		p, err := s.load()
+		p, logger, err := s.begin()
 		if err != nil {
 			return err
 		}

@@ -31,14 +31,7 @@ Exit code 1 with the first counter-example if the tables do not prove it.`,
   calve verify --project shop --output json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.checkOutput(); err != nil {
-				return err
-			}
-			logger, err := s.logger()
-			if err != nil {
-				return err
-			}
-			p, err := s.load()
+			p, logger, err := s.begin()
 			if err != nil {
 				return err
 			}
