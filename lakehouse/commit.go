@@ -46,9 +46,10 @@ func (l *Lake) Commit(ctx context.Context, e *Epoch) error {
 	}
 }
 
-// final tells whether trying again cannot help: a person must choose.
+// final tells whether trying again cannot help: a person must choose, or
+// another writer has taken over.
 func final(err error) bool {
-	return errors.Is(err, ErrForeign) || errors.Is(err, catalog.ErrNoSuchTable)
+	return errors.Is(err, ErrForeign) || errors.Is(err, ErrFenced) || errors.Is(err, catalog.ErrNoSuchTable)
 }
 
 func (l *Lake) tryCommit(ctx context.Context, e *Epoch) error {
@@ -99,7 +100,7 @@ func (l *Lake) planTable(ctx context.Context, e *Epoch, c *TableChange) (*plan, 
 	case looked && progress.Epoch == e.Number:
 		return nil, nil
 	case looked && progress.Epoch != c.Prev && rule("prev-epoch"):
-		return nil, fmt.Errorf("%w: %s is at epoch %d, epoch %d needs it at %d", ErrForeign, c.Table, progress.Epoch, e.Number, c.Prev)
+		return nil, l.wrongEpoch(ctx, e, c, progress.Epoch)
 	case meta.CurrentSchema().ID != c.SchemaID || meta.DefaultPartitionSpec() != c.SpecID:
 		return nil, fmt.Errorf("%w: the schema or partition spec of %s was changed (now %d and %d, the epoch was written for %d and %d); set them back",
 			ErrForeign, c.Table, meta.CurrentSchema().ID, meta.DefaultPartitionSpec(), c.SchemaID, c.SpecID)
@@ -109,6 +110,16 @@ func (l *Lake) planTable(ctx context.Context, e *Epoch, c *TableChange) (*plan, 
 		return nil, err
 	}
 	return &p, nil
+}
+
+// wrongEpoch says why a table's last epoch does not allow a commit. One beyond
+// the epoch in hand derives from it: a successor has finished it and gone on
+// while this writer slept (invariant 3).
+func (l *Lake) wrongEpoch(ctx context.Context, e *Epoch, c *TableChange, shown int64) error {
+	if shown > e.Number {
+		return l.Log().overtaken(ctx, shown)
+	}
+	return fmt.Errorf("%w: %s is at epoch %d, epoch %d needs it at %d", ErrForeign, c.Table, shown, e.Number, c.Prev)
 }
 
 func (l *Lake) loadNamed(ctx context.Context, name string) (*table.Table, error) {

@@ -162,3 +162,18 @@ func TestProgressSurvivesExpiryOfItsSnapshot(t *testing.T) {
 	w.commit(l, w.epoch(l, s, "staging.a"))
 	w.expectIDs("staging.a", 1, 2, 3, 100)
 }
+
+func TestModelThatComesBackIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.twoEpochs()
+	l := w.lake("w2")
+	s, err := l.Start(t.Context(), testDefinitions()[:1]) // without staging.b
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.commit(l, w.epoch(l, s, "staging.a"))
+	_, err = w.lake("w3").Start(t.Context(), testDefinitions())
+	if !errors.Is(err, ErrTakenOut) || !strings.Contains(err.Error(), "staging.b has rows up to epoch 2 and no model of epoch 3 writes it") {
+		t.Errorf("got %v, want ErrTakenOut", err)
+	}
+}

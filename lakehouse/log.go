@@ -171,6 +171,15 @@ func (l *Log) compare(ctx context.Context, n int64, ours []byte) error {
 	}
 }
 
+// overtaken is the error of a writer whose successor is at epoch n already.
+func (l *Log) overtaken(ctx context.Context, n int64) error {
+	theirs, err := l.store.Get(ctx, l.location("epochs", n))
+	if err != nil { // pruned, perhaps: what it says is only for the message
+		return fmt.Errorf("%w: the tables are at epoch %d already", ErrFenced, n)
+	}
+	return l.fenced(n, theirs)
+}
+
 func (l *Log) fenced(n int64, theirs []byte) error {
 	other, err := DecodeEpoch(theirs)
 	if err != nil {

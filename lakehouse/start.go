@@ -20,15 +20,38 @@ type Start struct {
 // ErrLostLog: tables show epochs that the log does not have.
 var ErrLostLog = errors.New("the epoch log is missing or older than the tables")
 
+// ErrTakenOut: a table's model was taken out of the project and came back.
+var ErrTakenOut = errors.New("model was taken out of the project before")
+
 // Start opens every table, finishes an epoch that was decided and not
 // committed, and checks that log and tables agree (invariant 2): the same
 // table uuids, and each table at the epoch that the log says touched it last.
 // What does not agree is refused, with the choices.
+//
+// A writer that is at work meanwhile takes the tables beyond what was read of
+// the log. So a refusal counts only if the log is still as it was read; else
+// Start begins again.
 func (l *Lake) Start(ctx context.Context, definitions []Definition) (*Start, error) {
-	tail, err := l.Log().Read(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read epoch log: %w", err)
+	for {
+		tail, err := l.Log().Read(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read epoch log: %w", err)
+		}
+		s, err := l.startAfter(ctx, tail, definitions)
+		if err == nil {
+			return s, nil
+		}
+		now, readErr := l.Log().Read(ctx)
+		if readErr != nil || now.Last() == tail.Last() {
+			return nil, err
+		}
+		l.logger.Info("another writer is at work, starting again behind it", "epoch", now.Last())
 	}
+}
+
+// startAfter is Start with the log as it was read.
+func (l *Lake) startAfter(ctx context.Context, tail Tail, definitions []Definition) (*Start, error) {
+	var err error
 	s := startOf(tail)
 	if n := len(tail.Epochs); n > 0 {
 		if s.Completed, err = l.complete(ctx, tail.Epochs[n-1]); err != nil {
@@ -48,8 +71,7 @@ func (l *Lake) Start(ctx context.Context, definitions []Definition) (*Start, err
 		}
 		name := d.ID.String()
 		if _, ok := recorded[name]; !ok && t.Progress.Epoch != 0 {
-			return nil, fmt.Errorf("%w: %s shows epoch %d of pipeline %q, the log at %s ends at %d; restore the log, or run calve recover",
-				ErrLostLog, name, t.Progress.Epoch, t.Progress.Pipeline, l.Log().dir, s.Last)
+			return nil, l.unrecorded(name, t.Progress, s.Last)
 		}
 		s.Tables[name] = t
 		s.Epochs[name] = recorded[name].Epoch
@@ -92,8 +114,11 @@ func (l *Lake) complete(ctx context.Context, e *Epoch) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if progress.Epoch < e.Number {
+		switch {
+		case progress.Epoch < e.Number:
 			lacking = append(lacking, &e.Changes[i])
+		case progress.Epoch > e.Number:
+			return false, lostLog(e.Changes[i].Table, progress.Epoch, e.Number)
 		}
 	}
 	if len(lacking) == 0 {
@@ -122,8 +147,7 @@ func (l *Lake) checkRecorded(ctx context.Context, state TableState) error {
 	}
 	switch {
 	case progress.Epoch > state.Epoch:
-		return fmt.Errorf("%w: %s is at epoch %d, the log says %d touched it last; restore the log, or run calve recover",
-			ErrLostLog, state.Table, progress.Epoch, state.Epoch)
+		return lostLog(state.Table, progress.Epoch, state.Epoch)
 	case progress.Epoch < state.Epoch:
 		return fmt.Errorf("%w: %s is at epoch %d, the log says %d touched it last; it was restored from an older copy: restore all tables and the log to one time",
 			ErrForeign, state.Table, progress.Epoch, state.Epoch)
@@ -131,4 +155,22 @@ func (l *Lake) checkRecorded(ctx context.Context, state TableState) error {
 		return fmt.Errorf("%w: %s is written by pipeline %q, this one is %q", ErrOtherPipeline, state.Table, progress.Pipeline, l.pipeline)
 	}
 	return nil
+}
+
+// unrecorded says why a table that shows an epoch is not in the log: the log is
+// older than the table, or its model was taken out of the project since. Such a
+// model cannot go on, for where it stopped is not recorded any more, nor begin
+// again, for its rows are there and the audit table accounts for them.
+func (l *Lake) unrecorded(name string, shown Progress, last int64) error {
+	if shown.Epoch > last {
+		return fmt.Errorf("%w: %s shows epoch %d of pipeline %q, the log at %s ends at %d; restore the log, or run calve recover",
+			ErrLostLog, name, shown.Epoch, shown.Pipeline, l.Log().dir, last)
+	}
+	return fmt.Errorf("%w: %s has rows up to epoch %d and no model of epoch %d writes it; give the model another name, and it begins a table of its own",
+		ErrTakenOut, name, shown.Epoch, last)
+}
+
+func lostLog(table string, shown, recorded int64) error {
+	return fmt.Errorf("%w: %s is at epoch %d, the log says %d touched it last; restore the log, or run calve recover",
+		ErrLostLog, table, shown, recorded)
 }

@@ -63,7 +63,7 @@ lost and none is written twice, however it ended.`,
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "read up to the end offsets seen at start, commit, exit")
-	cmd.Flags().BoolVar(&standby, "standby", false, "wait until the writer's epoch log has been silent for 3 minutes, then take over")
+	cmd.Flags().BoolVar(&standby, "standby", false, "wait until the writer's epoch log has been silent for 3 minutes (3 commit intervals if they are longer), then take over")
 	cmd.Flags().StringVar(&onLoss, "on-data-loss", "fail", "when records expired before they were read: fail, or record-loss to go on and record the lost range")
 	return s.withOutput(s.withProject(cmd))
 }

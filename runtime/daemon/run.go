@@ -47,10 +47,12 @@ const (
 	heartbeat = time.Minute
 	// discoverEvery is how often new partitions are looked for.
 	discoverEvery = 30 * time.Second
-	// silence is how long a standby lets the log be silent: three heartbeats,
-	// of which one may be late and one lost.
-	silence = 3 * heartbeat
 )
+
+// silence is how long a standby lets the log be silent: three heartbeats, of
+// which one may be late and one lost. A record is written at the end of an
+// epoch, so long epochs count like heartbeats.
+func silence(p *project.Project) time.Duration { return 3 * max(heartbeat, p.Commit.Interval) }
 
 // pollRecords bounds what one poll hands over, so that an epoch's end is never
 // far away.
@@ -101,7 +103,7 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 	lake := lakehouse.New(config, o.lake.Store, o.lake.Catalog)
 	if options.Standby {
 		options.Logger.Info("standing by", "pipeline", p.Name)
-		if err := lake.Log().Wait(ctx, lakehouse.Standby{Silence: silence, Every: silence / 18}); err != nil {
+		if err := lake.Log().Wait(ctx, lakehouse.Standby{Silence: silence(p), Every: 10 * time.Second}); err != nil {
 			if ctx.Err() != nil {
 				return pipeline.Stats{}, nil // stopped while it had nothing in hand
 			}
