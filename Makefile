@@ -57,6 +57,10 @@ fuzz: ## every fuzz target for FUZZTIME: make fuzz [FUZZTIME=10m]
 soak: ## long randomised runs: make soak [SOAKTIME=1h]
 	CALVE_SOAK=$(SOAKTIME) $(GO) test -timeout 24h -run '^TestSoak' -v ./...
 
+.PHONY: kill9
+kill9: build ## kill -9 on real Kafka and MinIO, after make interop: make kill9 [KILL9_FLAGS="-kills 5000"]
+	PATH="$(CURDIR)/bin:$$PATH" interop/kill9/check
+
 .PHONY: lint
 lint: ## golangci-lint, at the version that CI uses
 	.ci/lint
