@@ -42,7 +42,10 @@ func (l *Lake) Start(ctx context.Context, definitions []Definition) (*Start, err
 			return s, nil
 		}
 		now, readErr := l.Log().Read(ctx)
-		if readErr != nil || now.Last() == tail.Last() {
+		switch {
+		case readErr != nil: // then it is not known whether the refusal counts
+			return nil, fmt.Errorf("read epoch log: %w", readErr)
+		case now.Last() == tail.Last():
 			return nil, err
 		}
 		l.logger.Info("another writer is at work, starting again behind it", "epoch", now.Last())

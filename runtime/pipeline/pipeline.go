@@ -205,7 +205,7 @@ func (p *Pipeline) catchUp(due context.Context, e *epoch, r *reader) (met bool, 
 	defer cancel()
 	ends := p.readers[0].at.ends()
 	dropped := false
-	for half.Err() == nil && e.bytes < p.config.MaxBytes/2 && !r.at.reached(ends) {
+	for half.Err() == nil && e.bytes < (p.config.MaxBytes+1)/2 && !r.at.reached(ends) { // rounded up: half of 1 is still a step
 		cut, err := p.step(half, e, r, ends)
 		if err != nil {
 			return false, err

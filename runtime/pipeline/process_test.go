@@ -31,6 +31,8 @@ type process struct {
 	held    chan struct{} // received from: the process is held where it was told to
 	resume  chan struct{}
 	ended   chan struct{} // closed
+	passed  func(call)    // told of each call; may be nil
+	failure error         // of a run that ended; valid after ended
 
 	mu      sync.Mutex
 	lines   []string
@@ -70,8 +72,8 @@ func (p *process) begin() {
 	go func() {
 		defer stop()
 		defer close(p.ended)
-		if err := p.run(ctx); err != nil {
-			p.say("%s stops: %v", p.nonce, err)
+		if p.failure = p.run(ctx); p.failure != nil {
+			p.say("%s stops: %v", p.nonce, p.failure)
 		} else {
 			p.say("%s ends", p.nonce)
 		}
@@ -272,6 +274,13 @@ func (p *process) isDead() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.dead
+}
+
+// isHeld tells whether it stands still where it was told to.
+func (p *process) isHeld() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.holding
 }
 
 func (p *process) hasEnded() bool {

@@ -196,7 +196,7 @@ func (r *resumption) place(a *Assignment, t Topic, ranges map[record.TopicPartit
 // would write them again, and where it stopped is not recorded any more.
 func (r *resumption) checkNew(w Wanted) error {
 	if epoch := r.start.Epochs[w.Table]; w.Table != "" && epoch > 0 {
-		return fmt.Errorf("model %q was taken out of the project after epoch %d and its table %s has rows up to there; drop the table to fill it anew, or give the model another name",
+		return fmt.Errorf("model %q was taken out of the project after epoch %d and its table %s has rows up to there; give the model another name, and it begins a table of its own",
 			w.Name, epoch, w.Table)
 	}
 	return nil

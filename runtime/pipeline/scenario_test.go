@@ -135,6 +135,7 @@ var commands = map[string]func(*world, arguments) ([]string, error){
 	"topic":        makeTopic,
 	"partitions":   addPartitions,
 	"model":        makeModel,
+	"remove":       removeModel,
 	"produce":      produce,
 	"hole":         alterPartition(func(p *partition, a arguments) { p.end += a.number("offsets", 1) }),
 	"expire":       alterPartition(func(p *partition, a arguments) { p.expire(a.number("to", 0)) }),
@@ -145,6 +146,9 @@ var commands = map[string]func(*world, arguments) ([]string, error){
 	"land":         func(w *world, _ arguments) ([]string, error) { return w.landLate(), nil },
 	"clock":        clock,
 	"append":       appendForeign,
+	"delete":       deleteForeign,
+	"accept":       func(w *world, a arguments) ([]string, error) { return nil, w.acceptHead(staging(a.next())) },
+	"roll-back":    func(w *world, a arguments) ([]string, error) { return nil, w.rollBack(staging(a.next())) },
 	"table":        func(w *world, a arguments) ([]string, error) { return w.showTable(a.next()) },
 	"snapshots":    func(w *world, a arguments) ([]string, error) { return w.showSnapshots(a.next()) },
 	"log":          func(w *world, _ arguments) ([]string, error) { return w.showLog() },
@@ -295,6 +299,22 @@ func clock(_ *world, a arguments) ([]string, error) {
 
 // append MODEL id=N: another engine adds a row to the model's table.
 func appendForeign(w *world, a arguments) ([]string, error) {
-	id := catalog.Identifier{Namespace: "staging", Name: a.next()}
-	return nil, w.foreignAppend(id, a.number("id", 0))
+	return nil, w.foreignAppend(staging(a.next()), a.number("id", 0))
+}
+
+// delete MODEL id=N: another engine deletes the rows with that id.
+func deleteForeign(w *world, a arguments) ([]string, error) {
+	return nil, w.foreignDelete(staging(a.next()), a.number("id", 0))
+}
+
+// remove MODEL: it is taken out of the project; its table stays.
+func removeModel(w *world, a arguments) ([]string, error) {
+	name := a.next()
+	w.models = slices.DeleteFunc(w.models, func(m modelSpec) bool { return m.name == name })
+	return nil, nil
+}
+
+// staging is the table of a model.
+func staging(model string) catalog.Identifier {
+	return catalog.Identifier{Namespace: "staging", Name: model}
 }

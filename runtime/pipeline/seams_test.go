@@ -99,6 +99,7 @@ func logCall(op storage.Operation, number string) call {
 // is for ever, nth=N spares the first N−1 calls.
 type fault struct {
 	pattern string
+	match   func(call) bool // in place of a pattern, where a search makes the fault
 	mode    string
 	times   int
 	nth     int
@@ -167,7 +168,7 @@ func parseFault(text string) (*fault, error) {
 
 // applies counts the calls that the fault could apply to.
 func (f *fault) applies(c call) bool {
-	if !c.matches(f.pattern) {
+	if f.match == nil && !c.matches(f.pattern) || f.match != nil && !f.match(c) {
 		return false
 	}
 	f.seen++
@@ -236,6 +237,9 @@ func (p *process) attempt(c call, act func() error) error {
 // before and after stand around every call of every seam.
 func (p *process) before(c call) {
 	p.mustLive()
+	if p.passed != nil {
+		p.passed(c)
+	}
 	p.crashIf(c, "crash-before")
 	p.reach("before-"+c.seam, c.detail)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/calvelake/calve/catalog"
 	"github.com/calvelake/calve/lakehouse"
+	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/record"
 )
 
@@ -164,10 +165,21 @@ func showEpoch(e *lakehouse.Epoch) []string {
 	var took []string
 	for _, reader := range e.Readers {
 		for _, g := range reader.Ranges {
-			if g.From != g.To {
-				took = append(took, fmt.Sprintf("%s/%d [%d,%d)", g.Topic, g.Partition, g.From, g.To))
+			if g.From == g.To {
+				continue
 			}
+			text := fmt.Sprintf("%s/%d [%d,%d)", g.Topic, g.Partition, g.From, g.To)
+			for _, lost := range g.Lost {
+				text += fmt.Sprintf(" lost [%d,%d)", lost.From, lost.To)
+			}
+			if reader.Name != pipeline.MainReader {
+				text += " for " + strings.Join(reader.Models, " ")
+			}
+			took = append(took, text)
 		}
+	}
+	if len(took) == 0 {
+		took = []string{"heartbeat"}
 	}
 	lines := []string{fmt.Sprintf("epoch %d by %s: %s", e.Number, e.Writer, strings.Join(took, " "))}
 	for _, c := range e.Changes {

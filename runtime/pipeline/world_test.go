@@ -34,7 +34,8 @@ type world struct {
 	separate bool           // the catalog commits one table at a time
 	late     []func() error // commits that are still on their way
 
-	processes map[string]*process // the newest of each writer
+	altered   map[catalog.Identifier]bool // others deleted rows of these tables
+	processes map[string]*process         // the newest of each writer
 	started   int
 }
 
@@ -57,7 +58,7 @@ func newQuickWorld(t testing.TB) *world {
 }
 
 func emptyWorld(t testing.TB) *world {
-	return &world{t: t, broker: newBroker(), store: storage.NewMemory(storeRoot), processes: map[string]*process{}}
+	return &world{t: t, broker: newBroker(), store: storage.NewMemory(storeRoot), altered: map[catalog.Identifier]bool{}, processes: map[string]*process{}}
 }
 
 // open opens the catalog for a process, whose files are in its own store.
@@ -154,23 +155,4 @@ func (w *world) landLate() []string {
 
 func (w *world) load(id catalog.Identifier) (*table.Table, error) {
 	return w.catalog.Load(context.Background(), id)
-}
-
-// foreignAppend adds a row to a model's table as another engine would.
-func (w *world) foreignAppend(id catalog.Identifier, rowID int64) error {
-	tbl, err := w.load(id)
-	if err != nil {
-		return err
-	}
-	rows, err := foreignRow(rowID)
-	if err != nil {
-		return err
-	}
-	defer rows.Release()
-	tx := tbl.NewTransaction()
-	if err := tx.Append(context.Background(), rows, nil); err != nil {
-		return err
-	}
-	_, err = tx.Commit(context.Background())
-	return err
 }
