@@ -42,7 +42,7 @@ bench: ## the benchmarks: make bench [BENCHTIME=10x]
 .PHONY: figures
 figures: plugins ## the figures that the documentation quotes, "name value" a line
 	@$(GO) test -run '^$$' -bench '^BenchmarkFigure' -benchtime 1x ./... | \
-	  awk '/^BenchmarkFigure/ { for (i = 2; i < NF; i++) if ($$(i+1) ~ /^[a-z0-9_]+(\.[a-z0-9_]+)+$$/) print $$(i+1), $$i } \
+	  awk '/^BenchmarkFigure/ { for (i = 2; i < NF; i++) if ($$(i+1) ~ /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$$/) print $$(i+1), $$i } \
 	       /^(FAIL|panic|---)/ { print > "/dev/stderr"; failed = 1 } END { exit failed }'
 
 .PHONY: fuzz

@@ -20,7 +20,8 @@ var ErrNotCommitted = errors.New("the epoch is recorded but not committed yet")
 // order, so that a fact never shows before its dimensions nor the audit table
 // before any. It may be called any number of times, by any process.
 //
-// On any answer but success every table is loaded again, and those that show
+// The first attempt is planned on what our last commit left of the tables. On
+// any answer but success every table is loaded again, and those that show
 // the epoch are done; only where it is absent is a new commit planned, on the
 // head as it is then (invariants 4 and 5). Commit returns nil only when all
 // tables show the epoch.
@@ -30,6 +31,10 @@ func (l *Lake) Commit(ctx context.Context, e *Epoch) error {
 		err := l.tryCommit(ctx, e)
 		if err == nil {
 			return nil
+		}
+		remembered := l.heads.forget(e)
+		if final(err) && remembered {
+			continue // a refusal counts only of tables as they are now
 		}
 		if final(err) {
 			return fmt.Errorf("commit epoch %d: %w", e.Number, err)
@@ -54,6 +59,7 @@ func final(err error) bool {
 
 func (l *Lake) tryCommit(ctx context.Context, e *Epoch) error {
 	var commits []table.TableCommit
+	var plans []*plan
 	for i := range e.Changes {
 		c := &e.Changes[i]
 		p, err := l.planTable(ctx, e, c)
@@ -67,15 +73,20 @@ func (l *Lake) tryCommit(ctx context.Context, e *Epoch) error {
 			if err := l.catalog.Commit(ctx, []table.TableCommit{p.commit}); err != nil {
 				return fmt.Errorf("commit %s: %w", c.Table, err)
 			}
+			l.heads.committed(p.name, p)
 			continue
 		}
 		commits = append(commits, p.commit)
+		plans = append(plans, p)
 	}
 	if len(commits) == 0 {
 		return nil
 	}
 	if err := l.catalog.Commit(ctx, commits); err != nil {
 		return fmt.Errorf("commit %d tables: %w", len(commits), err)
+	}
+	for _, p := range plans {
+		l.heads.committed(p.name, p)
 	}
 	return nil
 }
@@ -84,11 +95,11 @@ func (l *Lake) tryCommit(ctx context.Context, e *Epoch) error {
 // commit, which the table's last epoch must allow: it is the one that the
 // record derives from (†), or something went past us.
 func (l *Lake) planTable(ctx context.Context, e *Epoch, c *TableChange) (*plan, error) {
-	tbl, err := l.loadNamed(ctx, c.Table)
+	on, err := l.base(ctx, c.Table, e.Number)
 	if err != nil {
 		return nil, err
 	}
-	meta := tbl.Metadata()
+	meta := on.Metadata()
 	if meta.TableUUID() != c.UUID {
 		return nil, fmt.Errorf("%w: %s was dropped and made again (uuid %s, the epoch was written for %s)", ErrForeign, c.Table, meta.TableUUID(), c.UUID)
 	}
@@ -105,7 +116,7 @@ func (l *Lake) planTable(ctx context.Context, e *Epoch, c *TableChange) (*plan, 
 		return nil, fmt.Errorf("%w: the schema or partition spec of %s was changed (now %d and %d, the epoch was written for %d and %d); set them back",
 			ErrForeign, c.Table, meta.CurrentSchema().ID, meta.DefaultPartitionSpec(), c.SchemaID, c.SpecID)
 	}
-	p, err := l.planAppend(ctx, tbl, e, c)
+	p, err := l.planAppend(ctx, on, e, c)
 	if err != nil {
 		return nil, err
 	}

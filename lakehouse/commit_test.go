@@ -61,6 +61,12 @@ type faultyCatalog struct {
 	before   []error           // of the next commits, nil for none
 	after    []error           // likewise: a lost reply
 	onCommit func(commits int) // before the commit happens
+	loads    int
+}
+
+func (c *faultyCatalog) Load(ctx context.Context, id catalog.Identifier) (*table.Table, error) {
+	c.loads++
+	return c.Catalog.Load(ctx, id)
 }
 
 func (c *faultyCatalog) Atomic() bool { return !c.separate && c.Catalog.Atomic() }

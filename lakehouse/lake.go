@@ -48,6 +48,7 @@ type Lake struct {
 	catalog     Catalog
 	pause       func(ctx context.Context, attempt int) error
 	seq         atomic.Int64 // of Names
+	heads       heads
 }
 
 // New returns the lake of a pipeline. It does nothing yet.

@@ -66,6 +66,8 @@ func TestOldSnapshotsLeaveWithACommit(t *testing.T) {
 	tagged := w.load("staging.a").Metadata().Snapshots()[0].SnapshotID
 	w.apply("staging.a", table.NewSetPropertiesUpdate(iceberg.Properties{propertyMaxSnapshots: "3"}),
 		table.NewSetSnapshotRefUpdate("kept", tagged, table.TagRef, 0, 0, 0))
+	l = w.lake("w2")
+	s = w.start(l)
 	w.commit(l, w.epoch(l, s, "staging.a"))
 	meta := w.load("staging.a").Metadata()
 	if n := len(meta.Snapshots()); n != 4 { // three of main, and the tagged one
@@ -75,7 +77,7 @@ func TestOldSnapshotsLeaveWithACommit(t *testing.T) {
 		t.Error("the tagged snapshot is gone")
 	}
 	w.expectIDs("staging.a", 1, 2, 3, 4, 5)
-	if again := w.start(w.lake("w2")); again.Epochs["staging.a"] != 5 {
+	if again := w.start(w.lake("w3")); again.Epochs["staging.a"] != 5 {
 		t.Errorf("epoch %d after expiry, want 5", again.Epochs["staging.a"])
 	}
 }
@@ -149,5 +151,38 @@ func TestForeignDeletesAreRefusedUntilAccepted(t *testing.T) {
 				t.Errorf("got %v, want ErrForeign", err)
 			}
 		})
+	}
+}
+
+func TestTagMadeWhileTheWriterRunsIsKept(t *testing.T) {
+	w := newWorld(t)
+	l := w.lake("w1")
+	s := w.start(l)
+	w.commit(l, w.epoch(l, s, "staging.a"))
+	first := w.load("staging.a").Metadata().Snapshots()[0].SnapshotID
+	w.apply("staging.a", table.NewSetPropertiesUpdate(iceberg.Properties{propertyMaxSnapshots: "2"}),
+		table.NewSetSnapshotRefUpdate("kept", first, table.TagRef, 0, 0, 0))
+	for range 2 * reloadEvery {
+		w.commit(l, w.epoch(l, s, "staging.a"))
+	}
+	meta := w.load("staging.a").Metadata()
+	if meta.SnapshotByID(first) == nil {
+		t.Error("the tagged snapshot is gone")
+	}
+	if n := len(meta.Snapshots()); n > reloadEvery+3 {
+		t.Errorf("%d snapshots, want no more than those since the table was last loaded", n)
+	}
+}
+
+func TestTableIsLoadedOnceForManyEpochs(t *testing.T) {
+	w := newWorld(t)
+	l := w.lake("w1")
+	s := w.start(l)
+	w.catalog.loads = 0
+	for range reloadEvery - 2 {
+		w.commit(l, w.epoch(l, s, "staging.a"))
+	}
+	if w.catalog.loads != 1 {
+		t.Errorf("%d loads for %d epochs, want 1", w.catalog.loads, reloadEvery-2)
 	}
 }

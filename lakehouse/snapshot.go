@@ -20,6 +20,8 @@ const formatVersion = 2
 
 // plan is one table's part of a commit: the snapshot that a head becomes.
 type plan struct {
+	name     string
+	base     base
 	commit   table.TableCommit
 	progress Progress
 }
@@ -31,9 +33,9 @@ type plan struct {
 // iceberg-go's own producer is not used: it lets the caller choose neither the
 // snapshot's time nor its names, and writes a null lower bound for an empty
 // string, on which readers prune the whole manifest.
-func (l *Lake) planAppend(ctx context.Context, tbl *table.Table, e *Epoch, c *TableChange) (plan, error) {
-	meta := tbl.Metadata()
-	p := &producer{lake: l, ctx: ctx, table: tbl, meta: meta, names: l.Names(e.Number), id: newSnapshotID(meta)}
+func (l *Lake) planAppend(ctx context.Context, on base, e *Epoch, c *TableChange) (plan, error) {
+	meta := on.Metadata()
+	p := &producer{lake: l, ctx: ctx, table: on.Table, meta: meta, names: l.Names(e.Number), id: newSnapshotID(meta)}
 	added, err := p.manifest(c)
 	if err != nil {
 		return plan{}, err
@@ -53,10 +55,12 @@ func (l *Lake) planAppend(ctx context.Context, tbl *table.Table, e *Epoch, c *Ta
 		Summary:          p.summary(c, progress),
 		SchemaID:         &schemaID,
 	}
-	return plan{progress: progress, commit: table.TableCommit{
-		Identifier:   tbl.Identifier(),
-		Requirements: p.requirements(c),
-		Updates:      p.updates(snapshot, progress),
+	updates := p.updates(snapshot, progress)
+	if on.loaded {
+		updates = append(updates, p.expiry(snapshot)...)
+	}
+	return plan{name: c.Table, base: on, progress: progress, commit: table.TableCommit{
+		Identifier: on.Identifier(), Requirements: p.requirements(c), Updates: updates,
 	}}, nil
 }
 
@@ -74,18 +78,21 @@ func (p *producer) requirements(c *TableChange) []table.Requirement {
 	return required
 }
 
-// updates are those of the snapshot, of the progress that it makes, and of the
-// snapshots that have grown old.
+// updates are those of the snapshot and of the progress that it makes.
 func (p *producer) updates(snapshot *table.Snapshot, progress Progress) []table.Update {
-	updates := []table.Update{
+	return []table.Update{
 		table.NewAddSnapshotUpdate(snapshot),
 		table.NewSetSnapshotRefUpdate(table.MainBranch, p.id, table.BranchRef, 0, 0, 0),
 		table.NewSetPropertiesUpdate(iceberg.Properties{PropertyEpoch: progress.encode()}),
 	}
+}
+
+// expiry takes out the snapshots that have grown old beside a new one.
+func (p *producer) expiry(snapshot *table.Snapshot) []table.Update {
 	if old := expired(p.meta, time.UnixMilli(snapshot.TimestampMs)); len(old) > 0 {
-		updates = append(updates, table.NewRemoveSnapshotsUpdate(old, false))
+		return []table.Update{table.NewRemoveSnapshotsUpdate(old, false)}
 	}
-	return updates
+	return nil
 }
 
 type producer struct {
