@@ -48,9 +48,7 @@ func openStore(ctx context.Context, p *project.Project) (storage.Store, error) {
 		AccessKeyID:     w.AccessKeyID.Reveal(),
 		SecretAccessKey: w.SecretAccessKey.Reveal(),
 		SessionToken:    w.SessionToken.Reveal(),
-	}
-	if w.PathStyle {
-		config.PathStyle = &w.PathStyle
+		PathStyle:       w.PathStyle,
 	}
 	return storage.OpenS3(ctx, config)
 }
@@ -95,7 +93,7 @@ func tableConfig(w project.Warehouse) map[string]string {
 	}
 	if w.Endpoint != "" {
 		config["s3.endpoint"] = w.Endpoint
-		config["s3.path-style-access"] = strconv.FormatBool(w.PathStyle)
+		config["s3.path-style-access"] = strconv.FormatBool(w.PathStyle == nil || *w.PathStyle)
 	}
 	return config
 }

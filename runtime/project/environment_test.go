@@ -53,7 +53,7 @@ connections:
 	if p.Commit.Interval != 30*time.Second || p.Commit.MaxBytes != 1e6 || p.Limits.OpenFiles != 7 || p.Limits.MaxDeadRatio != 0.5 {
 		t.Errorf("got %+v %+v", p.Commit, p.Limits)
 	}
-	if w := p.Connections.Warehouse; w.Location != "s3://lake/x" || !w.PathStyle || p.Connections.Kafka.TLS == nil {
+	if w := p.Connections.Warehouse; w.Location != "s3://lake/x" || w.PathStyle == nil || !*w.PathStyle || p.Connections.Kafka.TLS == nil {
 		t.Errorf("got %+v", p.Connections)
 	}
 }

@@ -13,7 +13,7 @@ type Warehouse struct {
 	Location        string // s3://bucket/prefix, file:///folder, or a folder relative to the project's
 	Endpoint        string // of an S3 store that is not AWS
 	Region          string
-	PathStyle       bool   // bucket in the path, not in the host name: MinIO
+	PathStyle       *bool  // bucket in the path, not in the host name; nil: where Endpoint is given
 	AccessKeyID     Secret // with SecretAccessKey; neither for the default AWS credential chain
 	SecretAccessKey Secret
 	SessionToken    Secret
@@ -30,7 +30,7 @@ var warehouseShape = either[Warehouse]{
 			key("location", location, func(w *Warehouse) *string { return &w.Location }, "s3://bucket/prefix or a folder, relative to the project's.").must(),
 			key("endpoint", webURL, func(w *Warehouse) *string { return &w.Endpoint }, "URL of an S3 store that is not AWS."),
 			key("region", nonEmpty, func(w *Warehouse) *string { return &w.Region }, "The bucket's region; the environment's by default."),
-			key("path_style", boolean, func(w *Warehouse) *bool { return &w.PathStyle }, "Put the bucket into the path instead of the host name, as MinIO wants it.").or("false"),
+			key("path_style", optional(boolean), func(w *Warehouse) **bool { return &w.PathStyle }, "Put the bucket into the path instead of the host name, as MinIO wants it; true by default where an endpoint is given."),
 			key("access_key_id", secret, func(w *Warehouse) *Secret { return &w.AccessKeyID }, "Static credentials; the default AWS credential chain without."),
 			key("secret_access_key", secret, func(w *Warehouse) *Secret { return &w.SecretAccessKey }, "Static credentials."),
 			key("session_token", secret, func(w *Warehouse) *Secret { return &w.SessionToken }, "Session token of temporary credentials."),
@@ -46,7 +46,7 @@ func checkWarehouse(r reader, w *Warehouse) {
 	if !w.SessionToken.IsZero() && w.AccessKeyID.IsZero() {
 		r.failAt("session_token", "session_token needs access_key_id and secret_access_key", "give all three")
 	}
-	s3Only := w.Endpoint != "" || w.Region != "" || w.PathStyle || !w.AccessKeyID.IsZero()
+	s3Only := w.Endpoint != "" || w.Region != "" || w.PathStyle != nil || !w.AccessKeyID.IsZero()
 	if s3Only && !w.IsS3() {
 		r.failAt("location", "endpoint, region, path_style and credentials are for s3:// locations", "give an s3:// location, or remove them")
 	}
