@@ -73,7 +73,7 @@ func (l *Lake) tryCommit(ctx context.Context, e *Epoch) error {
 			if err := l.catalog.Commit(ctx, []table.TableCommit{p.commit}); err != nil {
 				return fmt.Errorf("commit %s: %w", c.Table, err)
 			}
-			l.heads.committed(p.name, p)
+			l.heads.committed(p)
 			continue
 		}
 		commits = append(commits, p.commit)
@@ -86,7 +86,7 @@ func (l *Lake) tryCommit(ctx context.Context, e *Epoch) error {
 		return fmt.Errorf("commit %d tables: %w", len(commits), err)
 	}
 	for _, p := range plans {
-		l.heads.committed(p.name, p)
+		l.heads.committed(p)
 	}
 	return nil
 }

@@ -37,16 +37,16 @@ func (h *heads) get(name string, epoch int64) *table.Table {
 
 // committed remembers what a commit that succeeded made of the table that it
 // was planned on. A result that cannot be computed here is not remembered.
-func (h *heads) committed(name string, p *plan) {
+func (h *heads) committed(p *plan) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.tables == nil {
 		h.tables = map[string]*table.Table{}
 	}
-	delete(h.tables, name)
+	delete(h.tables, p.name)
 	meta, err := table.UpdateTableMetadata(p.base.Metadata(), p.commit.Updates, p.base.MetadataLocation())
 	if err == nil {
-		h.tables[name] = table.New(p.base.Identifier(), meta, "", p.base.FS, nil)
+		h.tables[p.name] = table.New(p.base.Identifier(), meta, "", p.base.FS, nil)
 	}
 }
 

@@ -20,10 +20,9 @@ const formatVersion = 2
 
 // plan is one table's part of a commit: the snapshot that a head becomes.
 type plan struct {
-	name     string
-	base     base
-	commit   table.TableCommit
-	progress Progress
+	name   string
+	base   base
+	commit table.TableCommit
 }
 
 // planAppend makes the snapshot that adds an epoch's files to a table's
@@ -59,7 +58,7 @@ func (l *Lake) planAppend(ctx context.Context, on base, e *Epoch, c *TableChange
 	if on.loaded {
 		updates = append(updates, p.expiry(snapshot)...)
 	}
-	return plan{name: c.Table, base: on, progress: progress, commit: table.TableCommit{
+	return plan{name: c.Table, base: on, commit: table.TableCommit{
 		Identifier: on.Identifier(), Requirements: p.requirements(c), Updates: updates,
 	}}, nil
 }

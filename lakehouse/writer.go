@@ -56,7 +56,6 @@ type Writer struct {
 	open      map[string]*dataFile
 	done      []File
 	clock     int64 // counts writes, for least recently written
-	rows      int64
 }
 
 // NewWriter begins an epoch's files of a table.
@@ -67,9 +66,6 @@ func (t *Table) NewWriter(names *Names, config WriterConfig) (*Writer, error) {
 	}
 	return &Writer{table: t, names: names, config: config.withDefaults(), partition: p, open: map[string]*dataFile{}}, nil
 }
-
-// Rows is the number of rows written so far.
-func (w *Writer) Rows() int64 { return w.rows }
 
 // Buffered is about how many bytes the open files hold in memory.
 func (w *Writer) Buffered() int64 {
@@ -101,7 +97,6 @@ func (w *Writer) Write(ctx context.Context, rows arrow.RecordBatch) error {
 			return fmt.Errorf("write %s: %w", w.table.ID, err)
 		}
 	}
-	w.rows += rows.NumRows()
 	return nil
 }
 

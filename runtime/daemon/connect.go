@@ -98,6 +98,14 @@ func tableConfig(w project.Warehouse) map[string]string {
 	return config
 }
 
+// catalogUnused tells whether the embedded catalog has no file yet, so that it
+// has no tables. Opening it would create it, and what only looks leaves no
+// trace.
+func catalogUnused(p *project.Project) bool {
+	c := p.Connections.Catalog
+	return c.Type == project.CatalogEmbedded && !fileExists(p.Path(c.Path))
+}
+
 // Broker is a project's Kafka: a client, and the embedded broker if it is in
 // this process.
 type Broker struct {
@@ -140,14 +148,6 @@ func (b *Broker) Close() error {
 		return b.embedded.Close()
 	}
 	return nil
-}
-
-// Addr is the embedded broker's address, "" if it is not in this process.
-func (b *Broker) Addr() string {
-	if b.embedded == nil {
-		return ""
-	}
-	return b.embedded.Addr()
 }
 
 func kafkaConfig(p *project.Project) kafka.Config {

@@ -90,10 +90,9 @@ func catalogName(p *project.Project) string {
 // tableLoader reads a table's metadata, or catalog.ErrNoSuchTable.
 type tableLoader func(ctx context.Context, d lakehouse.Definition) ([]lakehouse.Difference, error)
 
-// loader opens the catalog for reading. Planning must leave no trace, so an
-// embedded catalog whose file is not there yet is not created.
+// loader opens the catalog for reading.
 func loader(ctx context.Context, p *project.Project, logger *slog.Logger) (tableLoader, func() error, error) {
-	if c := p.Connections.Catalog; c.Type == project.CatalogEmbedded && !fileExists(p.Path(c.Path)) {
+	if catalogUnused(p) {
 		none := func(context.Context, lakehouse.Definition) ([]lakehouse.Difference, error) {
 			return nil, catalog.ErrNoSuchTable
 		}

@@ -39,7 +39,6 @@ type Running struct {
 	Pipeline *pipeline.Pipeline
 	Broker   *Broker
 	Topics   []string
-	Listen   string // the embedded broker's address, "" without one here
 }
 
 const (
@@ -131,7 +130,11 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
-	running := pipeline.New(pipelineConfig(p, options, nonce, topics), pipeline.Parts{
+	cut := pipelineConfig(p, options, nonce, topics)
+	if err := cut.Validate(); err != nil {
+		return pipeline.Stats{}, err
+	}
+	running := pipeline.New(cut, pipeline.Parts{
 		Lake: lake, Start: begin, Readers: readers, Models: built,
 		Open: func(ctx context.Context, positions []record.Position) (pipeline.Source, error) {
 			return o.broker.Source(ctx, positions)
@@ -146,7 +149,7 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 		options.Logger.Info("the project has changed since the last epoch", "was", begin.ConfigHash, "is", p.Hash())
 	}
 	options.Logger.Info("pipeline started", "pipeline", p.Name, "writer", nonce, "epoch", begin.Last+1, "topics", names)
-	err = watched(ctx, options, &Running{Pipeline: running, Broker: o.broker, Topics: names, Listen: o.broker.Addr()})
+	err = watched(ctx, options, &Running{Pipeline: running, Broker: o.broker, Topics: names})
 	return running.Stats(), err
 }
 

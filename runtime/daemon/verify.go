@@ -12,8 +12,7 @@ import (
 // in every model; see lakehouse.Lake.Verify. It touches neither the epoch log
 // nor Kafka, and writes nothing.
 func Verify(ctx context.Context, p *project.Project, logger *slog.Logger) (*lakehouse.Verification, error) {
-	if c := p.Connections.Catalog; c.Type == project.CatalogEmbedded && !fileExists(p.Path(c.Path)) {
-		// Opening it would create it. A catalog that was never used has no tables.
+	if catalogUnused(p) {
 		return &lakehouse.Verification{
 			Pipeline: p.Name, Proven: true,
 			Models: []lakehouse.ModelProof{}, Tables: []lakehouse.TableProof{}, CounterExamples: []lakehouse.CounterExample{},
