@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/calvelake/calve/runtime/decode/registry"
 	"github.com/calvelake/calve/runtime/record"
 )
 
@@ -28,8 +30,23 @@ type Spec struct {
 	// MaxRecordBytes rejects records whose key and value together are larger;
 	// 0 is no limit.
 	MaxRecordBytes int64
+	// OnSchemaChange is one of the SchemaChange constants; "" is ignore.
+	OnSchemaChange string
+	// Schemas finds the schemas that records name; nil without a registry.
+	Schemas Schemas
+	// NaturalKey names the columns that tell the rows of a database apart, for
+	// change streams: an update that changes one of them becomes two rows, the
+	// deletion of the old key and the creation of the new one.
+	NaturalKey []string
 	// Allocator holds the batches' memory; nil is memory.DefaultAllocator.
 	Allocator memory.Allocator
+}
+
+// Schemas finds the schemas that records name by id.
+type Schemas interface {
+	// Schema returns a schema, registry.ErrUnknown if there is none, or the
+	// error for which the registry could not be asked, which stops the pipeline.
+	Schema(ctx context.Context, id int) (registry.Schema, error)
 }
 
 // Column is one column of the rows.

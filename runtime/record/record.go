@@ -42,6 +42,13 @@ type Slice struct {
 type Batch struct {
 	Rows    arrow.RecordBatch
 	Records []int32
+	// Ordinals[i] is the ordinal of row i among the rows of its record. nil
+	// counts them from 0; a step that leaves out single rows of a record sets
+	// it, so that the others keep theirs.
+	Ordinals []int32
+	// Changes holds ChangeFields for each row where the source is a stream of
+	// changes of a database, else it is nil.
+	Changes arrow.RecordBatch
 	Source  *Slice
 }
 
@@ -50,13 +57,21 @@ func (b Batch) Release() {
 	if b.Rows != nil {
 		b.Rows.Release()
 	}
+	if b.Changes != nil {
+		b.Changes.Release()
+	}
 }
 
 // Reject is a record, or one row of it, that could not become a row. It ends
 // as a dead letter with the record's original bytes.
+//
+// A record is whole as far as decoding and plugins go: if they refuse one of
+// its rows, none of them is written. A data test refuses single rows (OfRow)
+// of a record whose other rows stand.
 type Reject struct {
 	Record  int32  // index in Slice.Records
-	Row     int32  // ordinal among the record's rows before it was rejected; 0 if it never had rows
+	OfRow   bool   // row Row alone is refused
+	Row     int32  // its ordinal among the record's rows (kafka_row); for a plugin's row error, among the rows it was given
 	Code    string // reason code, one of the constants below or a plugin's own
 	Message string // for a person: what was wrong, what was expected
 	Column  string // the column at fault, "" if none in particular
@@ -75,6 +90,14 @@ const (
 	CodeTooLarge = "too_large"
 	// CodeTombstone: the record has no value and the format gives it no meaning.
 	CodeTombstone = "tombstone"
+	// CodeSchema: the record names a schema that the registry does not have, or
+	// was written with one that cannot be read as the model's columns.
+	CodeSchema = "schema"
+	// CodeExpression: an expression of the model cannot be computed for this
+	// row (a division by zero, a number out of range).
+	CodeExpression = "expression"
+	// CodeTest: a data test of severity quarantine fails on this row.
+	CodeTest = "test"
 	// CodePluginTrap: the plugin trapped on this row.
 	CodePluginTrap = "plugin_trap"
 	// CodePluginLimit: the plugin went past its budget of time, memory or

@@ -88,3 +88,51 @@ func TestTopicPartitionsSortByTopicThenNumber(t *testing.T) {
 		t.Error("wrong order")
 	}
 }
+
+func TestSafeNamesAreSnakeCase(t *testing.T) {
+	for field, want := range map[string]string{
+		"orderId": "order_id", "OrderID": "order_id", "order-id": "order_id", "HTTPServer": "http_server", "already_safe": "already_safe",
+		"_id": "id", "2fa": "field_2fa", "a..b": "a_b", "größe": "gr_e", "id2": "id2", "UPPER": "upper", "x__y": "x_y",
+	} {
+		got, err := SafeName(field)
+		if err != nil || got != want || !IsName(got) {
+			t.Errorf("SafeName(%q) = %q, %v, want %q", field, got, err, want)
+		}
+	}
+	for _, field := range []string{"", "日本", "___", "kafkaOffset", "change-op", strings.Repeat("a", 200)} {
+		if got, err := SafeName(field); err == nil {
+			t.Errorf("SafeName(%q) = %q, want an error", field, got)
+		}
+	}
+}
+
+func TestPositionsKeepGivenOrdinalsAndChanges(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	defer mem.AssertSize(t, 0)
+	rows := array.NewRecordBuilder(mem, arrow.NewSchema([]arrow.Field{{Name: "v", Type: arrow.PrimitiveTypes.Int64}}, nil))
+	defer rows.Release()
+	rows.Field(0).(*array.Int64Builder).AppendValues([]int64{1, 2}, nil)
+	changes := array.NewRecordBuilder(mem, arrow.NewSchema(ChangeFields(), nil))
+	defer changes.Release()
+	for _, op := range []string{"d", "c"} {
+		changes.Field(0).(*array.StringBuilder).Append(op)
+		changes.Field(1).AppendNull()
+		changes.Field(2).AppendNull()
+		changes.Field(3).(*array.ListBuilder).Append(true)
+	}
+	batch := Batch{
+		Rows: rows.NewRecordBatch(), Changes: changes.NewRecordBatch(), Records: []int32{0, 0}, Ordinals: []int32{1, 4},
+		Source: &Slice{Records: make([]Record, 1)},
+	}
+	defer batch.Release()
+	got, err := WithPositions(batch, mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Release()
+	for name, want := range map[string]string{ColumnRow: "[1 4]", ColumnChangeOp: `["d" "c"]`} {
+		if column := fmt.Sprint(got.Column(got.Schema().FieldIndices(name)[0])); column != want {
+			t.Errorf("%s = %s, want %s", name, column, want)
+		}
+	}
+}
