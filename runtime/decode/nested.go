@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/calvelake/calve/runtime/decode/internal/literal"
 	"github.com/calvelake/calve/runtime/record"
 )
 
@@ -124,7 +125,7 @@ func (v *valueType) parseKey(quoted, name []byte, c *cell, s *scratch) *valueErr
 	case kindDate:
 		return v.parse(slices.Concat([]byte{'"'}, quoted, []byte{'"'}), c, s)
 	}
-	if _, err := parseNumber(name, nil); err != nil {
+	if _, err := literal.ParseNumber(name, nil); err != nil {
 		return wrongType(name, v.name+", a whole number")
 	}
 	return v.parse(name, c, s)

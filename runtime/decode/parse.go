@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"time"
 	"unicode/utf8"
 
-	"github.com/apache/arrow-go/v18/arrow/decimal128"
-
+	"github.com/calvelake/calve/runtime/decode/internal/literal"
 	"github.com/calvelake/calve/runtime/record"
 )
 
@@ -152,14 +150,14 @@ func (v *valueType) parseDecimal(raw []byte, c *cell, s *scratch) *valueError {
 	if raw[0] == '"' {
 		text = s.unquote(raw)
 	}
-	n, err := parseNumber(text, s.digits)
+	n, err := literal.ParseNumber(text, s.digits)
 	if err != nil {
 		return wrongType(raw, v.name+", a number or a string that holds one")
 	}
-	s.digits = n.digits
-	d, err := n.scaled(int(v.scale), int(v.precision), false)
+	s.digits = n.Digits
+	d, err := n.Scaled(int(v.scale), int(v.precision), false)
 	switch {
-	case errors.Is(err, errInexact):
+	case errors.Is(err, literal.ErrInexact):
 		return wrongType(raw, fmt.Sprintf("%s, at most %d decimal places", v.name, v.scale))
 	case err != nil:
 		return wrongType(raw, fmt.Sprintf("%s, at most %d digits before the decimal point", v.name, v.precision-v.scale))
@@ -208,11 +206,6 @@ func (s *scratch) unquote(raw []byte) []byte {
 	return s.text[start:len(s.text):len(s.text)]
 }
 
-const (
-	dateLayout      = "2006-01-02"
-	timestampLayout = "2006-01-02T15:04:05"
-)
-
 var timeExpected = map[kind]string{
 	kindDate:        `date, as in "2024-02-29"`,
 	kindTimestamp:   `timestamp, as in "2024-02-29T12:34:56.789" (one with an offset is a timestamptz)`,
@@ -226,11 +219,11 @@ func (v *valueType) parseTime(raw []byte, c *cell, s *scratch) *valueError {
 	var ok bool
 	switch text := s.unquote(raw); v.kind {
 	case kindDate:
-		c.i, ok = parseDate(text)
+		c.i, ok = literal.ParseDate(text)
 	case kindTimestamp:
-		c.i, ok = parseTimestamp(text, false)
+		c.i, ok = literal.ParseTimestamp(text, false)
 	default:
-		c.i, ok = parseTimestamp(text, true)
+		c.i, ok = literal.ParseTimestamp(text, true)
 	}
 	if !ok {
 		return wrongType(raw, timeExpected[v.kind])
@@ -238,85 +231,18 @@ func (v *valueType) parseTime(raw []byte, c *cell, s *scratch) *valueError {
 	return nil
 }
 
-// parseDate returns days since 1970-01-01.
-func parseDate(text []byte) (int64, bool) {
-	if !hasShape(text, "dddd-dd-dd") {
-		return 0, false
-	}
-	t, err := time.Parse(dateLayout, string(text))
-	if err != nil {
-		return 0, false
-	}
-	return t.Unix() / 86_400, true // exact: midnight UTC
-}
-
-// parseTimestamp reads RFC 3339 with an offset, or the same without one, and
-// returns microseconds since 1970-01-01T00:00:00 (UTC), rounded down. The shape
-// is checked here, since package time also accepts hours of one digit, a comma
-// before the fraction and offsets out of range.
-func parseTimestamp(text []byte, offset bool) (int64, bool) {
-	if len(text) < len(timestampLayout) || !hasShape(text[:len(timestampLayout)], "dddd-dd-ddTdd:dd:dd") {
-		return 0, false
-	}
-	rest := text[len(timestampLayout):]
-	if len(rest) > 0 && rest[0] == '.' {
-		fraction, after := splitDigits(rest[1:])
-		if len(fraction) == 0 {
-			return 0, false
-		}
-		rest = after
-	}
-	layout := timestampLayout // Parse reads a fraction where the layout has none
-	if offset {
-		layout = time.RFC3339
-		if !validOffset(rest) {
-			return 0, false
-		}
-	} else if len(rest) > 0 {
-		return 0, false
-	}
-	t, err := time.Parse(layout, string(text))
-	return t.UnixMicro(), err == nil
-}
-
-func validOffset(text []byte) bool {
-	if string(text) == "Z" {
-		return true
-	}
-	return (hasShape(text, "+dd:dd") || hasShape(text, "-dd:dd")) && string(text[1:3]) < "24" && text[4] < '6'
-}
-
-// hasShape compares text with a shape in which d is any digit.
-func hasShape(text []byte, shape string) bool {
-	if len(text) != len(shape) {
-		return false
-	}
-	for i := range text {
-		if shape[i] == 'd' {
-			if text[i] < '0' || text[i] > '9' {
-				return false
-			}
-		} else if text[i] != shape[i] {
-			return false
-		}
-	}
-	return true
-}
-
 var epochUnits = map[int]string{6: "seconds", 3: "milliseconds", 0: "microseconds", -3: "nanoseconds"}
 
 func (v *valueType) parseEpoch(raw []byte, c *cell, s *scratch) *valueError {
-	n, err := parseNumber(raw, s.digits)
+	n, err := literal.ParseNumber(raw, s.digits)
 	if err != nil {
 		return wrongType(raw, fmt.Sprintf("%s, a number of %s since 1970", v.name, epochUnits[v.digits]))
 	}
-	s.digits = n.digits
-	micros, err := n.scaled(v.digits, 19, true)
-	if err != nil || !fitsInt64(micros) {
+	s.digits = n.Digits
+	micros, err := n.Scaled(v.digits, 19, true)
+	if err != nil || !literal.FitsInt64(micros) {
 		return wrongType(raw, fmt.Sprintf("%s, a number of %s since 1970 that microseconds in 64 bits can hold", v.name, epochUnits[v.digits]))
 	}
 	c.i = int64(micros.LowBits())
 	return nil
 }
-
-func fitsInt64(n decimal128.Num) bool { return n == decimal128.FromI64(int64(n.LowBits())) }

@@ -1,4 +1,4 @@
-package decode
+package literal
 
 import (
 	"bytes"
@@ -10,59 +10,61 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 )
 
+// Why text is no number, or no number of a type.
 var (
-	errNotNumber = errors.New("not a number")
-	errInexact   = errors.New("too many decimal places")
-	errTooWide   = errors.New("too many digits")
+	ErrNotNumber = errors.New("not a number")
+	ErrInexact   = errors.New("too many decimal places")
+	ErrTooWide   = errors.New("too many digits")
 )
 
-// number is a JSON number taken apart: ±digits × 10^exponent, digits without
+// Number is a JSON number taken apart: ±digits × 10^exponent, digits without
 // leading and trailing zeros ("" for zero).
-type number struct {
-	negative bool
-	digits   []byte
-	exponent int
+type Number struct {
+	Negative bool
+	Digits   []byte
+	Exponent int
 }
 
-// parseNumber reads the grammar of RFC 8259 §6, whole or not at all. scratch is
+// ParseNumber reads the grammar of RFC 8259 §6, whole or not at all. scratch is
 // reused for the digits.
-func parseNumber(text, scratch []byte) (number, error) {
-	var n number
+func ParseNumber(text, scratch []byte) (Number, error) {
+	var n Number
 	rest := text
 	if len(rest) > 0 && rest[0] == '-' {
-		n.negative = true
+		n.Negative = true
 		rest = rest[1:]
 	}
-	whole, rest := splitDigits(rest)
+	whole, rest := SplitDigits(rest)
 	if len(whole) == 0 || (len(whole) > 1 && whole[0] == '0') {
-		return number{}, errNotNumber
+		return Number{}, ErrNotNumber
 	}
-	n.digits = append(scratch[:0], whole...)
+	n.Digits = append(scratch[:0], whole...)
 	if len(rest) > 0 && rest[0] == '.' {
 		var fraction []byte
-		if fraction, rest = splitDigits(rest[1:]); len(fraction) == 0 {
-			return number{}, errNotNumber
+		if fraction, rest = SplitDigits(rest[1:]); len(fraction) == 0 {
+			return Number{}, ErrNotNumber
 		}
-		n.digits = append(n.digits, fraction...)
-		n.exponent = -len(fraction)
+		n.Digits = append(n.Digits, fraction...)
+		n.Exponent = -len(fraction)
 	}
 	if len(rest) > 0 {
 		exponent, err := parseExponent(rest)
 		if err != nil {
-			return number{}, err
+			return Number{}, err
 		}
-		n.exponent += exponent
+		n.Exponent += exponent
 	}
-	n.digits = bytes.TrimLeft(n.digits, "0")
-	trimmed := bytes.TrimRight(n.digits, "0")
-	n.exponent += len(n.digits) - len(trimmed)
-	if n.digits = trimmed; len(trimmed) == 0 {
-		n.exponent = 0
+	n.Digits = bytes.TrimLeft(n.Digits, "0")
+	trimmed := bytes.TrimRight(n.Digits, "0")
+	n.Exponent += len(n.Digits) - len(trimmed)
+	if n.Digits = trimmed; len(trimmed) == 0 {
+		n.Exponent = 0
 	}
 	return n, nil
 }
 
-func splitDigits(s []byte) (digits, rest []byte) {
+// SplitDigits cuts text behind the digits that it begins with.
+func SplitDigits(s []byte) (digits, rest []byte) {
 	i := 0
 	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
 		i++
@@ -72,7 +74,7 @@ func splitDigits(s []byte) (digits, rest []byte) {
 
 func parseExponent(s []byte) (int, error) {
 	if s[0] != 'e' && s[0] != 'E' {
-		return 0, errNotNumber
+		return 0, ErrNotNumber
 	}
 	s = s[1:]
 	sign := 1
@@ -82,9 +84,9 @@ func parseExponent(s []byte) (int, error) {
 		}
 		s = s[1:]
 	}
-	digits, rest := splitDigits(s)
+	digits, rest := SplitDigits(s)
 	if len(digits) == 0 || len(rest) > 0 {
-		return 0, errNotNumber
+		return 0, ErrNotNumber
 	}
 	digits = bytes.TrimLeft(digits, "0")
 	if len(digits) > 9 { // keeps the sums with fraction lengths inside an int
@@ -94,25 +96,25 @@ func parseExponent(s []byte) (int, error) {
 	return sign * e, nil
 }
 
-// scaled returns the number × 10^scale as an integer of at most maxDigits
+// Scaled returns the number × 10^scale as an integer of at most maxDigits
 // digits. If floor is set, what is finer is dropped towards negative infinity;
 // else it is an error.
-func (n number) scaled(scale, maxDigits int, floor bool) (decimal128.Num, error) {
-	digits, zeros, dropped := n.digits, n.exponent+scale, false
+func (n Number) Scaled(scale, maxDigits int, floor bool) (decimal128.Num, error) {
+	digits, zeros, dropped := n.Digits, n.Exponent+scale, false
 	if len(digits) == 0 {
 		return decimal128.Num{}, nil
 	}
 	if zeros < 0 {
 		if !floor {
-			return decimal128.Num{}, errInexact
+			return decimal128.Num{}, ErrInexact
 		}
 		digits, zeros, dropped = digits[:max(0, len(digits)+zeros)], 0, true
 	}
 	if zeros > maxDigits || len(digits)+zeros > maxDigits {
-		return decimal128.Num{}, errTooWide
+		return decimal128.Num{}, ErrTooWide
 	}
 	v := magnitude(digits, zeros)
-	if n.negative {
+	if n.Negative {
 		if dropped {
 			v = v.Add(decimal128.FromU64(1))
 		}

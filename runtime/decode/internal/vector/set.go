@@ -1,0 +1,127 @@
+package vector
+
+import (
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/bitutil"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
+
+// Set is the columns of a batch.
+type Set struct {
+	Columns []*Vector
+	Row     int // the row that is being written
+	schema  *arrow.Schema
+}
+
+// NewSet makes the columns of a schema, with room for rows, and in each string
+// column for bytes.
+func NewSet(schema *arrow.Schema, rows, bytes int) (*Set, error) {
+	s := &Set{schema: schema}
+	for _, f := range schema.Fields() {
+		v, err := New(f.Type)
+		if err != nil {
+			return nil, err
+		}
+		v.Reserve(max(rows, 1), bytes)
+		s.Columns = append(s.Columns, v)
+	}
+	return s, nil
+}
+
+// Next goes on to the next row; all columns of the present one are written.
+func (s *Set) Next() {
+	s.Row++
+	for _, v := range s.Columns {
+		if s.Row == v.Cap {
+			v.Reserve(2*v.Cap, 0)
+		}
+	}
+}
+
+// Rollback forgets what was written of the present row.
+func (s *Set) Rollback() {
+	for _, v := range s.Columns {
+		v.Rollback(s.Row)
+	}
+}
+
+// Batch returns the rows written. It owns the memory: the Set must not be used
+// any more.
+func (s *Set) Batch() arrow.RecordBatch {
+	columns := make([]arrow.Array, len(s.Columns))
+	for i, v := range s.Columns {
+		data := v.data(s.Row)
+		columns[i] = array.MakeFromData(data)
+		data.Release()
+		defer columns[i].Release()
+	}
+	return array.NewRecordBatch(s.schema, columns, int64(s.Row))
+}
+
+// data wraps the first rows rows of a vector.
+func (v *Vector) data(rows int) arrow.ArrayData {
+	var buffers []*memory.Buffer
+	var kids []arrow.ArrayData
+	nulls := v.nulls(rows)
+	validity := (*memory.Buffer)(nil)
+	if nulls > 0 {
+		validity = memory.NewBufferBytes(v.valid[:bitutil.BytesForBits(int64(rows))])
+	}
+	switch v.Kind {
+	case Boolean:
+		buffers = wrap(v.Bits[:bitutil.BytesForBits(int64(rows))])
+	case Int, Date:
+		buffers = wrap(arrow.Int32Traits.CastToBytes(v.I32[:rows]))
+	case Long, Timestamp:
+		buffers = wrap(arrow.Int64Traits.CastToBytes(v.I64[:rows]))
+	case Float:
+		buffers = wrap(arrow.Float32Traits.CastToBytes(v.F32[:rows]))
+	case Double:
+		buffers = wrap(arrow.Float64Traits.CastToBytes(v.F64[:rows]))
+	case Decimal:
+		buffers = wrap(arrow.Decimal128Traits.CastToBytes(v.Decimals[:rows]))
+	case String, Binary:
+		buffers = wrap(arrow.Int32Traits.CastToBytes(v.Offsets[:rows+1]), v.Data[:v.Offsets[rows]])
+	case List:
+		buffers = wrap(arrow.Int32Traits.CastToBytes(v.Offsets[:rows+1]))
+		kids = []arrow.ArrayData{v.Kids[0].data(int(v.Offsets[rows]))}
+	case Map:
+		buffers = wrap(arrow.Int32Traits.CastToBytes(v.Offsets[:rows+1]))
+		kids = []arrow.ArrayData{v.entries(int(v.Offsets[rows]))}
+	case Struct:
+		for _, kid := range v.Kids {
+			kids = append(kids, kid.data(rows))
+		}
+	}
+	data := array.NewData(v.Type, rows, append([]*memory.Buffer{validity}, buffers...), kids, nulls, 0)
+	for _, kid := range kids {
+		kid.Release()
+	}
+	return data
+}
+
+// entries wraps a map's keys and values.
+func (v *Vector) entries(rows int) arrow.ArrayData {
+	kids := []arrow.ArrayData{v.Kids[0].data(rows), v.Kids[1].data(rows)}
+	entries := array.NewData(v.Type.(*arrow.MapType).Elem(), rows, []*memory.Buffer{nil}, kids, 0, 0)
+	for _, kid := range kids {
+		kid.Release()
+	}
+	return entries
+}
+
+func (v *Vector) nulls(rows int) int {
+	if v.valid == nil {
+		return 0
+	}
+	return rows - bitutil.CountSetBits(v.valid, 0, rows)
+}
+
+func wrap(parts ...[]byte) []*memory.Buffer {
+	buffers := make([]*memory.Buffer, len(parts))
+	for i, p := range parts {
+		buffers[i] = memory.NewBufferBytes(p)
+	}
+	return buffers
+}
