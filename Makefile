@@ -7,7 +7,9 @@ FUZZTIME ?= 20s
 TESTFLAGS ?= -ldflags='-s -w'
 SOAKTIME ?= 10m
 PLUGINS := $(patsubst %/go.mod,%,$(wildcard examples/*/plugin/*/go.mod))
-MODULES := . sdk/go $(PLUGINS)
+# Decoders against other libraries, which are dependencies of this module alone.
+BENCHES := runtime/decode/bench
+MODULES := . sdk/go $(PLUGINS) $(BENCHES)
 EXAMPLE ?= weblog
 
 .PHONY: help
@@ -39,11 +41,11 @@ interop: ## the same against real Kafka, MinIO and engines (installs them)
 
 .PHONY: bench
 bench: ## the benchmarks: make bench [BENCHTIME=10x]
-	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
+	@for module in . $(BENCHES); do (cd $$module && $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...) || exit 1; done
 
 .PHONY: figures
 figures: plugins ## the figures that the documentation quotes, "name value" a line
-	@$(GO) test -run '^$$' -bench '^BenchmarkFigure' -benchtime 1x ./... | \
+	@for module in . $(BENCHES); do (cd $$module && $(GO) test -run '^$$' -bench '^BenchmarkFigure' -benchtime 1x ./...) || echo FAIL; done | \
 	  awk '/^BenchmarkFigure/ { for (i = 2; i < NF; i++) if ($$(i+1) ~ /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$$/) print $$(i+1), $$i } \
 	       /^(FAIL|panic|---)/ { print > "/dev/stderr"; failed = 1 } END { exit failed }'
 

@@ -12,6 +12,11 @@ import (
 // AuditRow is a row of the table "epochs": what one epoch took of one
 // TopicPartition for one model, and what became of it. From the rows of a
 // model one can prove that no offset was skipped or taken twice.
+//
+// A row of the reader ReplayReader tells what an epoch made of dead letters
+// instead: its range is empty (from and to 0), it delivered nothing, and its
+// counts are changes: with_rows +k, dead −k (or filtered +k), rows +n,
+// dead_letters those that came up new. So the sums over a model still add up.
 type AuditRow struct {
 	Epoch        int64
 	Writer       string
@@ -25,6 +30,9 @@ type AuditRow struct {
 	StartedAt    int64  // µs
 	DecidedAt    int64  // µs
 }
+
+// Replays tells whether the row is of a replay.
+func (r *AuditRow) Replays() bool { return r.Reader == ReplayReader }
 
 // SystemNamespace is where a pipeline's own tables are.
 func SystemNamespace(pipeline string) string { return "calve_" + pipeline }
@@ -64,7 +72,7 @@ func AuditDefinition(pipeline string) Definition {
 	return Definition{
 		ID:          catalog.Identifier{Namespace: SystemNamespace(pipeline), Name: "epochs"},
 		Schema:      arrow.NewSchema(auditFields, nil),
-		Description: "One row per epoch, model and TopicPartition: delivered = with_rows + dead + filtered.",
+		Description: "One row per epoch, model and TopicPartition: delivered = with_rows + dead + filtered. Rows of reader replay hold the changes that replayed dead letters made.",
 	}
 }
 

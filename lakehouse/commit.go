@@ -112,15 +112,35 @@ func (l *Lake) planTable(ctx context.Context, e *Epoch, c *TableChange) (*plan, 
 		return nil, nil
 	case looked && progress.Epoch != c.Prev && rule("prev-epoch"):
 		return nil, l.wrongEpoch(ctx, e, c, progress.Epoch)
-	case meta.CurrentSchema().ID != c.SchemaID || meta.DefaultPartitionSpec() != c.SpecID:
-		return nil, fmt.Errorf("%w: the schema or partition spec of %s was changed (now %d and %d, the epoch was written for %d and %d); set them back",
-			ErrForeign, c.Table, meta.CurrentSchema().ID, meta.DefaultPartitionSpec(), c.SchemaID, c.SpecID)
+	case meta.DefaultPartitionSpec() != c.SpecID:
+		return nil, fmt.Errorf("%w: the partition spec of %s was changed (now %d, the epoch was written for %d); set it back",
+			ErrForeign, c.Table, meta.DefaultPartitionSpec(), c.SpecID)
+	}
+	if err := checkSchema(meta, c); err != nil {
+		return nil, err
 	}
 	p, err := l.planAppend(ctx, on, e, c)
 	if err != nil {
 		return nil, err
 	}
 	return &p, nil
+}
+
+// checkSchema refuses a table whose schema no longer takes the epoch's files.
+func checkSchema(meta table.Metadata, c *TableChange) error {
+	current := meta.CurrentSchema()
+	if current.ID == c.SchemaID {
+		return nil
+	}
+	written := schemaByID(meta, c.SchemaID)
+	if written == nil {
+		return fmt.Errorf("%w: %s no longer has schema %d, which the epoch was written for; restore it", ErrForeign, c.Table, c.SchemaID)
+	}
+	if err := succeeds(written, current); err != nil {
+		return fmt.Errorf("%w: the schema of %s was changed (it is %d now, the epoch was written for %d): %w; undo that, or make schema %d the current one again, and start again",
+			ErrForeign, c.Table, current.ID, c.SchemaID, err, c.SchemaID)
+	}
+	return nil
 }
 
 // wrongEpoch says why a table's last epoch does not allow a commit. One beyond

@@ -20,6 +20,12 @@ type Definition struct {
 	PartitionBy []PartitionField
 	Properties  map[string]string // added to, and never overriding, the profile's
 	Description string
+
+	// Fixed refuses every change to the schema of a table that exists.
+	Fixed bool
+	// Exact refuses columns and types of a table that exists that Schema does
+	// not have.
+	Exact bool
 }
 
 // PartitionField is one field of a partition spec.
@@ -136,59 +142,6 @@ func (d Definition) createSpec(pipeline string) (catalog.CreateSpec, error) {
 	return catalog.CreateSpec{Schema: schema, Spec: spec, Properties: properties}, nil
 }
 
-// Difference is one way in which a table is not as its definition says.
-type Difference struct {
-	Column string // "" for the table as a whole
-	Have   string // "" if absent
-	Want   string // "" if absent
-}
-
-func (d Difference) String() string {
-	where := "partition spec"
-	if d.Column != "" {
-		where = "column " + d.Column
-	}
-	switch {
-	case d.Have == "":
-		return fmt.Sprintf("%s: the table lacks it, the project declares %s", where, d.Want)
-	case d.Want == "":
-		return fmt.Sprintf("%s: the table has %s, the project does not declare it", where, d.Have)
-	}
-	return fmt.Sprintf("%s: the table has %s, the project declares %s", where, d.Have, d.Want)
-}
-
-// ErrDiffers: a table exists and is not as the project declares it.
+// ErrDiffers: a table exists, is not as the project declares it or as its source
+// needs it, and cannot become so.
 var ErrDiffers = errors.New("table differs from the project")
-
-// Compare tells how a table's schema and partition spec differ from d. An
-// empty result means that d's rows can be written to it as they are.
-func (d Definition) Compare(meta table.Metadata) ([]Difference, error) {
-	want, err := d.icebergSchema()
-	if err != nil {
-		return nil, err
-	}
-	have := meta.CurrentSchema()
-	var differences []Difference
-	for _, w := range want.Fields() {
-		h, ok := have.FindFieldByName(w.Name)
-		switch {
-		case !ok:
-			differences = append(differences, Difference{Column: w.Name, Want: describeField(w)})
-		case describeField(h) != describeField(w):
-			differences = append(differences, Difference{Column: w.Name, Have: describeField(h), Want: describeField(w)})
-		}
-	}
-	for _, h := range have.Fields() {
-		if _, ok := want.FindFieldByName(h.Name); !ok {
-			differences = append(differences, Difference{Column: h.Name, Have: describeField(h)})
-		}
-	}
-	spec, err := d.spec(want)
-	if err != nil {
-		return nil, err
-	}
-	if h, w := describeSpec(meta.PartitionSpec(), have), describeSpec(*spec, want); h != w {
-		differences = append(differences, Difference{Have: h, Want: w})
-	}
-	return differences, nil
-}

@@ -86,9 +86,9 @@ func TestStartRefusesWhatDoesNotAgree(t *testing.T) {
 		"another owner": {func(w *world) {
 			w.apply("staging.b", table.NewSetPropertiesUpdate(iceberg.Properties{PropertyPipeline: "other"}))
 		}, ErrOtherPipeline, `"other"`},
-		"a column added": {func(w *world) {
+		"a column added that takes no null": {func(w *world) {
 			schema := w.load("staging.b").Schema()
-			fields := append(schema.Fields(), iceberg.NestedField{ID: 9, Name: "extra", Type: iceberg.PrimitiveTypes.String})
+			fields := append(schema.Fields(), iceberg.NestedField{ID: 9, Name: "extra", Type: iceberg.PrimitiveTypes.String, Required: true})
 			w.apply("staging.b", table.NewAddSchemaUpdate(iceberg.NewSchema(1, fields...)), table.NewSetCurrentSchemaUpdate(-1))
 		}, ErrDiffers, "column extra"},
 	} {

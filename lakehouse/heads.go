@@ -61,6 +61,13 @@ func (h *heads) forget(e *Epoch) bool {
 	return len(h.tables) < known
 }
 
+// drop forgets one table, which something else than an epoch has changed.
+func (h *heads) drop(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.tables, name)
+}
+
 // base is a table that a commit is planned on.
 type base struct {
 	*table.Table

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -71,7 +70,8 @@ func (l *Lake) Log() *Log { return NewLog(l.store, l.pipeline, l.nonce, l.logger
 var ErrOtherPipeline = errors.New("table belongs to another pipeline")
 
 // Ensure opens a table, or creates it as defined. A table that exists must be
-// this pipeline's (ErrOtherPipeline) and be as defined (ErrDiffers).
+// this pipeline's (ErrOtherPipeline); it is changed to take the defined rows, or
+// that is refused (ErrDiffers); see Definition.Evolve.
 func (l *Lake) Ensure(ctx context.Context, d Definition) (*Table, error) {
 	tbl, err := l.catalog.Load(ctx, d.ID)
 	if errors.Is(err, catalog.ErrNoSuchTable) {
@@ -80,7 +80,13 @@ func (l *Lake) Ensure(ctx context.Context, d Definition) (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open table %s: %w", d.ID, err)
 	}
-	if err := l.check(d, tbl.Metadata()); err != nil {
+	tbl, err = l.evolve(ctx, d.ID, tbl, func(meta table.Metadata) (Evolution, error) {
+		if err := l.checkOwner(d.ID, meta); err != nil {
+			return Evolution{}, err
+		}
+		return d.Evolve(meta)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return l.table(d.ID, tbl)
@@ -107,26 +113,16 @@ func (l *Lake) create(ctx context.Context, d Definition) (*table.Table, error) {
 	return tbl, nil
 }
 
-func (l *Lake) check(d Definition, meta table.Metadata) error {
+// checkOwner refuses a table that this pipeline does not write.
+func (l *Lake) checkOwner(id catalog.Identifier, meta table.Metadata) error {
 	owner, ok := meta.Properties()[PropertyPipeline]
 	if !ok {
 		return fmt.Errorf("%w: %s exists and was not made by calve; rename the model, choose another namespace, or set the table's property %s to %q to hand it over",
-			ErrOtherPipeline, d.ID, PropertyPipeline, l.pipeline)
+			ErrOtherPipeline, id, PropertyPipeline, l.pipeline)
 	}
 	if owner != l.pipeline {
 		return fmt.Errorf("%w: %s is written by pipeline %q, this one is %q; rename the model or choose another namespace (if the project itself was renamed, give it its old name back)",
-			ErrOtherPipeline, d.ID, owner, l.pipeline)
-	}
-	differences, err := d.Compare(meta)
-	if err != nil {
-		return err
-	}
-	if len(differences) > 0 {
-		lines := make([]string, len(differences))
-		for i, difference := range differences {
-			lines[i] = difference.String()
-		}
-		return fmt.Errorf("%w: %s: %s; change the model back, or give it a new name", ErrDiffers, d.ID, strings.Join(lines, "; "))
+			ErrOtherPipeline, id, owner, l.pipeline)
 	}
 	return nil
 }

@@ -44,6 +44,9 @@ type Floor struct {
 	Positions []Reader       `json:"positions"`
 	State     *StateManifest `json:"state,omitempty"`
 	Tables    []TableState   `json:"tables"`
+	// Requests are those that were carried out and whose objects may still be
+	// there, or come up late: they must not be carried out again.
+	Requests []DoneRequest `json:"requests,omitempty"`
 }
 
 // Tail is the log from its floor on.
@@ -281,9 +284,9 @@ func backoff(ctx context.Context, attempt int) error {
 
 // Prune raises the floor to a committed epoch and removes the records up to
 // it. The floor is written first: a reader that finds a record missing reads
-// the floor again and learns why.
-func (l *Log) Prune(ctx context.Context, e *Epoch) error {
-	floor := Floor{Number: e.Number, Positions: positionsAfter(e.Readers), State: e.State, Tables: e.Tables}
+// the floor again and learns why. done are the requests that the floor keeps.
+func (l *Log) Prune(ctx context.Context, e *Epoch, done ...DoneRequest) error {
+	floor := Floor{Number: e.Number, Positions: positionsAfter(e.Readers), State: e.State, Tables: e.Tables, Requests: done}
 	body, err := json.Marshal(floor)
 	if err != nil {
 		return fmt.Errorf("encode floor %d: %w", e.Number, err)

@@ -125,8 +125,11 @@ func (s *shownProgress) take(r AuditRow, letters string) {
 	if r.Fate.Rows > 0 && r.Table != "" {
 		s.touched[strings.Clone(r.Table)] = max(s.touched[r.Table], r.Epoch)
 	}
-	if r.Fate.Letters > 0 {
+	if r.Fate.Letters > 0 || r.Replays() { // a replay resolves letters
 		s.touched[letters] = max(s.touched[letters], r.Epoch)
+	}
+	if r.Replays() {
+		return // it has no position
 	}
 	m := s.models[r.Model]
 	if m == nil {

@@ -267,8 +267,7 @@ func (l *Lake) compareNulls(ctx context.Context, epoch int64, recorded, derived 
 }
 
 func nullsOf(meta table.Metadata, c *TableChange) (map[int]int64, error) {
-	p := &producer{meta: meta}
-	spec, schema := meta.PartitionSpecByID(c.SpecID), p.schema(c.SchemaID)
+	spec, schema := meta.PartitionSpecByID(c.SpecID), schemaByID(meta, c.SchemaID)
 	if spec == nil || schema == nil {
 		return nil, fmt.Errorf("%w: %s no longer has schema %d or partition spec %d of the epoch's files", ErrForeign, c.Table, c.SchemaID, c.SpecID)
 	}

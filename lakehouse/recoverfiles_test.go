@@ -9,7 +9,7 @@ import (
 )
 
 // fourth is what the epoch after goodEpochs takes.
-var fourth = []taken{{from: 5000, to: 5004, rows: [][2]int64{{5000, 0}, {5001, 0}, {5001, 1}}, dead: [][2]int64{{5003, 0}}, filtered: 1}}
+var fourth = []taken{{from: 5000, to: 5004, rows: [][2]int64{{5000, 0}, {5001, 0}, {5001, 1}}, dead: [][2]int64{{5003, -1}}, filtered: 1}}
 
 // decideFourth decides epoch 4, commits it if asked, and loses its data files
 // of the tables named.
@@ -163,11 +163,11 @@ func TestRederivedEpochThatDiffersIsRefused(t *testing.T) {
 		derived []taken
 		says    string
 	}{
-		"a row less":  {[]taken{{from: 5000, to: 5004, rows: [][2]int64{{5000, 0}, {5001, 0}}, dead: [][2]int64{{5003, 0}}, filtered: 1}}, "2 rows for staging.events, the record of epoch 4 says 3"},
-		"no rows":     {[]taken{{from: 5000, to: 5004, dead: [][2]int64{{5003, 0}}, filtered: 3}}, "0 rows for staging.events"},
-		"more nulls":  {[]taken{{partition: -1, from: 5000, to: 5004, rows: [][2]int64{{5000, 0}, {5001, 0}, {5001, 1}}, dead: [][2]int64{{5003, 0}}, filtered: 1}}, "column kafka_topic of staging.events has 3 nulls, the record of epoch 4 says 0"},
+		"a row less":  {[]taken{{from: 5000, to: 5004, rows: [][2]int64{{5000, 0}, {5001, 0}}, dead: [][2]int64{{5003, -1}}, filtered: 1}}, "2 rows for staging.events, the record of epoch 4 says 3"},
+		"no rows":     {[]taken{{from: 5000, to: 5004, dead: [][2]int64{{5003, -1}}, filtered: 3}}, "0 rows for staging.events"},
+		"more nulls":  {[]taken{{partition: -1, from: 5000, to: 5004, rows: [][2]int64{{5000, 0}, {5001, 0}, {5001, 1}}, dead: [][2]int64{{5003, -1}}, filtered: 1}}, "column kafka_topic of staging.events has 3 nulls, the record of epoch 4 says 0"},
 		"no letter":   {[]taken{{from: 5000, to: 5004, rows: [][2]int64{{5000, 0}, {5001, 0}, {5001, 1}}, filtered: 2}}, "0 rows for calve_shop.dead_letters"},
-		"two letters": {[]taken{{from: 5000, to: 5004, rows: [][2]int64{{5000, 0}, {5001, 0}, {5001, 1}}, dead: [][2]int64{{5003, 0}, {5002, 0}}}}, "2 rows for calve_shop.dead_letters"},
+		"two letters": {[]taken{{from: 5000, to: 5004, rows: [][2]int64{{5000, 0}, {5001, 0}, {5001, 1}}, dead: [][2]int64{{5003, -1}, {5002, -1}}}}, "2 rows for calve_shop.dead_letters"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := lakeWith(t, goodEpochs()...)

@@ -44,7 +44,7 @@ func (l *Lake) planAppend(ctx context.Context, on base, e *Epoch, c *TableChange
 		return plan{}, err
 	}
 	progress := Progress{Pipeline: e.Pipeline, Epoch: e.Number, SnapshotID: p.id, SequenceNumber: p.sequence()}
-	schemaID := c.SchemaID
+	schemaID := meta.CurrentSchema().ID // which may have more than the files do
 	snapshot := &table.Snapshot{
 		SnapshotID:       p.id,
 		ParentSnapshotID: p.parentID(),
@@ -68,7 +68,7 @@ func (l *Lake) planAppend(ctx context.Context, on base, e *Epoch, c *TableChange
 func (p *producer) requirements(c *TableChange) []table.Requirement {
 	required := []table.Requirement{
 		table.AssertTableUUID(c.UUID),
-		table.AssertCurrentSchemaID(c.SchemaID),
+		table.AssertCurrentSchemaID(p.meta.CurrentSchema().ID),
 		table.AssertDefaultSpecID(c.SpecID),
 	}
 	if rule("assert-head") {
@@ -105,7 +105,7 @@ type producer struct {
 
 func (p *producer) manifest(c *TableChange) (iceberg.ManifestFile, error) {
 	spec := p.meta.PartitionSpecByID(c.SpecID)
-	schema := p.schema(c.SchemaID)
+	schema := schemaByID(p.meta, c.SchemaID)
 	if spec == nil || schema == nil {
 		return nil, fmt.Errorf("%w: %s no longer has schema %d or partition spec %d of the epoch's files", ErrForeign, c.Table, c.SchemaID, c.SpecID)
 	}
@@ -140,15 +140,6 @@ func (p *producer) writeManifest(w *iceberg.ManifestWriter, body *bytes.Buffer, 
 		return nil, fmt.Errorf("describe manifest %s: %w", location, err)
 	}
 	return repairBounds(manifest), nil
-}
-
-func (p *producer) schema(id int) *iceberg.Schema {
-	for _, s := range p.meta.Schemas() {
-		if s.ID == id {
-			return s
-		}
-	}
-	return nil
 }
 
 // repairBounds gives a partition field whose values are all empty strings an

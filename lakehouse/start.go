@@ -15,6 +15,7 @@ type Start struct {
 	Tables     map[string]*Table // by "namespace.table", every table defined
 	Epochs     map[string]int64  // by table: its last epoch, 0 if none
 	Completed  bool              // the last epoch was decided but not committed; it is now
+	Requests   []DoneRequest     // carried out by epochs of the log
 }
 
 // ErrLostLog: tables show epochs that the log does not have.
@@ -84,7 +85,7 @@ func (l *Lake) startAfter(ctx context.Context, tail Tail, definitions []Definiti
 
 func startOf(tail Tail) *Start {
 	s := &Start{Tables: map[string]*Table{}, Epochs: map[string]int64{}}
-	s.Last, s.Readers, s.State = tail.Floor.Number, tail.Floor.Positions, tail.Floor.State
+	s.Last, s.Readers, s.State, s.Requests = tail.Floor.Number, tail.Floor.Positions, tail.Floor.State, doneRequests(tail)
 	if n := len(tail.Epochs); n > 0 {
 		last := tail.Epochs[n-1]
 		s.Last, s.Readers, s.State, s.ConfigHash = last.Number, last.Readers, last.State, last.ConfigHash

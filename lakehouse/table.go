@@ -22,28 +22,39 @@ type Table struct {
 	schema     *iceberg.Schema
 	spec       iceberg.PartitionSpec
 	properties iceberg.Properties
-	arrow      *arrow.Schema // of the data files, with field ids
+	source     map[string]string // PropertySourceFields
+	arrow      *arrow.Schema     // of the data files, with field ids
 	store      storage.Store
 }
 
 func (l *Lake) table(id catalog.Identifier, tbl *table.Table) (*Table, error) {
+	return l.tableWith(id, tbl, tbl.Metadata().CurrentSchema())
+}
+
+// tableWith is table with one of its schemas, the present one or an older.
+func (l *Lake) tableWith(id catalog.Identifier, tbl *table.Table, own *iceberg.Schema) (*Table, error) {
 	meta := tbl.Metadata()
 	progress, err := ReadProgress(id.String(), meta)
 	if err != nil {
 		return nil, err
 	}
-	schema, err := table.SchemaToArrowSchema(meta.CurrentSchema(), nil, true, false)
+	schema, err := table.SchemaToArrowSchema(own, nil, true, false)
 	if err != nil {
 		return nil, fmt.Errorf("convert schema of %s: %w", id, err)
+	}
+	source, err := sourceFields(meta.Properties())
+	if err != nil {
+		return nil, fmt.Errorf("open table %s: %w", id, err)
 	}
 	return &Table{
 		ID:         id,
 		UUID:       meta.TableUUID(),
 		Progress:   progress,
 		location:   meta.Location(),
-		schema:     meta.CurrentSchema(),
+		schema:     own,
 		spec:       meta.PartitionSpec(),
 		properties: meta.Properties(),
+		source:     source,
 		arrow:      schema,
 		store:      l.store,
 	}, nil

@@ -20,8 +20,19 @@ type sourceProof struct {
 	epochs  int64
 	spans   []span // taken, ascending, apart from each other
 	lost    []Interval
-	rows    *rowSet // what the model's table holds
-	letters *rowSet // (offset, row) of its dead letters
+	rows    *rowSet // what the model's table holds, but for what replays wrote
+	letterProof
+}
+
+// source is what is known of a TopicPartition.
+func (m *modelProof) source(tp record.TopicPartition) *sourceProof {
+	s := m.sources[tp]
+	if s == nil {
+		tp.Topic = strings.Clone(tp.Topic)
+		s = &sourceProof{tp: tp, rows: newRowSet(), letterProof: newLetterProof()}
+		m.sources[tp] = s
+	}
+	return s
 }
 
 // span is offsets that one or more epochs took one after another.
@@ -73,8 +84,11 @@ func (v *verifier) readRanges(ctx context.Context, audit *verifiedTable) error {
 		v.touch(r)
 		m := v.models[r.Model]
 		if m == nil {
-			m = newModelProof(strings.Clone(r.Model), strings.Clone(r.Table))
+			m = newModelProof(strings.Clone(r.Model), "")
 			v.models[m.Model] = m
+		}
+		if !m.current && m.Table == "" {
+			m.Table = strings.Clone(r.Table)
 		}
 		m.Delivered += r.Range.Delivered
 		m.WithRows += r.Fate.WithRows
@@ -82,6 +96,10 @@ func (v *verifier) readRanges(ctx context.Context, audit *verifiedTable) error {
 		m.Filtered += r.Fate.Filtered
 		m.Rows += r.Fate.Rows
 		m.DeadLetters += r.Fate.Letters
+		if r.Replays() {
+			v.takeReplay(m, r)
+			return
+		}
 		v.checkAuditRow(m, r)
 		v.take(m, r)
 	})
@@ -101,7 +119,7 @@ func (v *verifier) touch(r AuditRow) {
 	if r.Table != "" && r.Fate.Rows > 0 {
 		v.touched[strings.Clone(r.Table)] = max(v.touched[r.Table], r.Epoch)
 	}
-	if letters := DeadLettersDefinition(v.lake.pipeline).ID.String(); r.Fate.Letters > 0 {
+	if letters := DeadLettersDefinition(v.lake.pipeline).ID.String(); r.Fate.Letters > 0 || r.Replays() { // a replay resolves letters
 		v.touched[letters] = max(v.touched[letters], r.Epoch)
 	}
 }
@@ -134,12 +152,7 @@ func (v *verifier) checkAuditRow(m *modelProof, r AuditRow) {
 // take adds an epoch's range to what a model took of a TopicPartition.
 func (v *verifier) take(m *modelProof, r AuditRow) {
 	tp := record.TopicPartition{Topic: r.Range.Topic, Partition: r.Range.Partition}
-	s := m.sources[tp]
-	if s == nil {
-		tp.Topic = strings.Clone(tp.Topic)
-		s = &sourceProof{tp: tp, rows: newRowSet(), letters: newRowSet()}
-		m.sources[tp] = s
-	}
+	s := m.source(tp)
 	s.epochs++
 	s.lost = append(s.lost, r.Range.Lost...)
 	origin := record.Origin{ClusterID: r.Range.ClusterID, TopicID: r.Range.TopicID}
@@ -198,6 +211,9 @@ func (v *verifier) account(ctx context.Context, audit *verifiedTable) error {
 	}
 	letters := v.tables[DeadLettersDefinition(v.lake.pipeline).ID.String()]
 	err := scanAudit(ctx, audit, func(r AuditRow) {
+		if r.Replays() {
+			return
+		}
 		m := v.models[r.Model]
 		tp := record.TopicPartition{Topic: r.Range.Topic, Partition: r.Range.Partition}
 		s := m.sources[tp]
@@ -209,21 +225,25 @@ func (v *verifier) account(ctx context.Context, audit *verifiedTable) error {
 			}
 		}
 		if !letters.broken {
-			compare(CheckLetters, letters, "dead letters", r.Fate.Letters, s.letters.within(from, to, nil).rows)
+			compare(CheckLetters, letters, "dead letters", r.Fate.Letters, s.whole.within(from, to, nil).rows+s.single.within(from, to, nil).rows)
 		}
 		t := v.tables[m.Table]
-		if t == nil || t.broken {
-			return // no rows to tell records with rows from dead ones by
+		if t == nil || t.broken || letters.broken && len(s.replays) > 0 {
+			return // no rows to tell records with rows from dead ones by, or replayed rows from others
 		}
 		rows := s.rows.within(from, to, nil)
 		compare(CheckWithRows, t, "records with rows", r.Fate.WithRows, rows.offsets)
 		compare(CheckRows, t, "rows", r.Fate.Rows, rows.rows)
 		if !letters.broken {
-			compare(CheckDead, letters, "records with dead letters and no row", r.Fate.Dead, s.letters.within(from, to, s.rows).offsets)
+			compare(CheckDead, letters, "records with dead letters and no row", r.Fate.Dead,
+				s.whole.within(from, to, s.rows).offsets+s.single.within(from, to, s.rows).offsets)
 		}
 	})
 	if err != nil {
 		return v.unreadable(audit, err)
+	}
+	if !letters.broken {
+		v.accountReplays()
 	}
 	return nil
 }

@@ -25,19 +25,22 @@ const (
 	CheckUnaccounted   Check = "row of no epoch"     // outside of what the model read, or without a position
 	CheckLostRow       Check = "row of a lost range" // within an accepted loss
 	CheckDuplicateRow  Check = "duplicate row"       // (position, kafka_row) twice
-	CheckOrdinals      Check = "row ordinals"        // kafka_row of a position is not 0..k-1
 	CheckLetter        Check = "dead letter"         // of no epoch, or its id is not that of its position
 	CheckDuplicateDead Check = "duplicate dead letter"
-	CheckWithRows      Check = "records with rows"  // fewer or more than the audit row says
-	CheckRows          Check = "rows"               // likewise
-	CheckDead          Check = "dead records"       // likewise
-	CheckLetters       Check = "dead letters"       // likewise
-	CheckProgress      Check = "epoch of the table" // not the last that touched it
+	CheckUnresolved    Check = "row of a dead letter" // a row of what was refused, and no resolution says that it was replayed
+	CheckResolution    Check = "resolution"           // of no letter, the second of one, or replayed without a row
+	CheckReplay        Check = "replay"               // its audit row is not what the tables hold
+	CheckWithRows      Check = "records with rows"    // fewer or more than the audit row says
+	CheckRows          Check = "rows"                 // likewise
+	CheckDead          Check = "dead records"         // likewise
+	CheckLetters       Check = "dead letters"         // likewise
+	CheckProgress      Check = "epoch of the table"   // not the last that touched it
 )
 
 var checkOrder = []Check{
 	CheckMissingTable, CheckMissingFile, CheckAuditRow, CheckSource, CheckAuditOverlap, CheckAuditGap, CheckEpochOrder,
-	CheckUnaccounted, CheckLostRow, CheckDuplicateRow, CheckOrdinals, CheckLetter, CheckDuplicateDead,
+	CheckUnaccounted, CheckLostRow, CheckDuplicateRow, CheckLetter, CheckDuplicateDead,
+	CheckUnresolved, CheckResolution, CheckReplay,
 	CheckWithRows, CheckRows, CheckDead, CheckLetters, CheckProgress,
 }
 

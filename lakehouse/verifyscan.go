@@ -16,15 +16,35 @@ import (
 // committed, so that whoever counts offsets sees them nearly in order. The
 // batch that visit gets is valid until it returns.
 func scan(ctx context.Context, tbl *table.Table, columns []string, visit func(*columnReader) error) error {
-	s := tbl.Scan(table.WithSelectedFields(columns...))
-	tasks, err := s.PlanFiles(ctx)
+	tasks, err := plannedFiles(ctx, tbl)
 	if err != nil {
-		return fmt.Errorf("plan scan of %v: %w", tbl.Identifier(), err)
+		return err
+	}
+	return scanFiles(ctx, tbl, tasks, columns, visit)
+}
+
+// plannedFiles are the data files of a table, in the order in which they were
+// committed.
+func plannedFiles(ctx context.Context, tbl *table.Table) ([]table.FileScanTask, error) {
+	tasks, err := tbl.Scan().PlanFiles(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("plan scan of %v: %w", tbl.Identifier(), err)
 	}
 	slices.SortFunc(tasks, func(a, b table.FileScanTask) int {
 		return cmp.Or(cmp.Compare(sequenceOf(a), sequenceOf(b)), cmp.Compare(a.File.FilePath(), b.File.FilePath()))
 	})
-	_, batches, err := s.ReadTasks(ctx, tasks)
+	return tasks, nil
+}
+
+// scanFiles reads columns of some files; no columns are all of them.
+func scanFiles(ctx context.Context, tbl *table.Table, tasks []table.FileScanTask, columns []string, visit func(*columnReader) error) error {
+	ctx, cancel := context.WithCancel(ctx) // a visit that fails leaves readers behind
+	defer cancel()
+	var options []table.ScanOption
+	if len(columns) > 0 {
+		options = append(options, table.WithSelectedFields(columns...))
+	}
+	_, batches, err := tbl.Scan(options...).ReadTasks(ctx, tasks)
 	if err != nil {
 		return fmt.Errorf("scan %v: %w", tbl.Identifier(), err)
 	}
@@ -72,10 +92,11 @@ func columnOf[T arrow.Array](r *columnReader, name string) T {
 	return column
 }
 
-func (r *columnReader) int64s(name string) *array.Int64   { return columnOf[*array.Int64](r, name) }
-func (r *columnReader) int32s(name string) *array.Int32   { return columnOf[*array.Int32](r, name) }
-func (r *columnReader) strings(name string) *array.String { return columnOf[*array.String](r, name) }
-func (r *columnReader) lists(name string) *array.List     { return columnOf[*array.List](r, name) }
+func (r *columnReader) int64s(name string) *array.Int64    { return columnOf[*array.Int64](r, name) }
+func (r *columnReader) int32s(name string) *array.Int32    { return columnOf[*array.Int32](r, name) }
+func (r *columnReader) strings(name string) *array.String  { return columnOf[*array.String](r, name) }
+func (r *columnReader) lists(name string) *array.List      { return columnOf[*array.List](r, name) }
+func (r *columnReader) binaries(name string) *array.Binary { return columnOf[*array.Binary](r, name) }
 func (r *columnReader) times(name string) *array.Timestamp {
 	return columnOf[*array.Timestamp](r, name)
 }

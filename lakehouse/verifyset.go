@@ -141,23 +141,71 @@ func maskOf(start, from, to int64) uint64 {
 	return ^uint64(0) << low & (^uint64(0) >> (64 - high))
 }
 
-// ordinalGap returns the lowest offset whose ordinals are not 0..k-1, and the
-// lowest ordinal there whose predecessor is absent.
-func (s *rowSet) ordinalGap() (offset int64, ordinal int32, found bool) {
+// has tells whether a row is there.
+func (s *rowSet) has(offset int64, ordinal int32) bool {
+	p := s.pages[offset>>pageBits]
+	if p == nil {
+		return false
+	}
+	set := &p.first
+	if ordinal != 0 {
+		if set = p.above[ordinal]; set == nil {
+			return false
+		}
+	}
+	word, bit := wordOf(offset)
+	return set[word]&bit != 0
+}
+
+// count is how many rows an offset has.
+func (s *rowSet) count(offset int64) (n int64) {
+	p := s.pages[offset>>pageBits]
+	if p == nil {
+		return 0
+	}
+	word, bit := wordOf(offset)
+	if p.first[word]&bit != 0 {
+		n++
+	}
+	for _, set := range p.above {
+		if set[word]&bit != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// at is the ordinals of a word of offsets; zero if it has none of that ordinal.
+func (p *rowPage) at(ordinal int32, word int) uint64 {
+	switch {
+	case p == nil:
+		return 0
+	case ordinal == 0:
+		return p.first[word]
+	case p.above[ordinal] == nil:
+		return 0
+	}
+	return p.above[ordinal][word]
+}
+
+// lowest finds the lowest (offset, ordinal) of s that pick leaves of a word of
+// an ordinal's bits.
+func (s *rowSet) lowest(pick func(id int64, ordinal int32, word int, bits uint64) uint64) (offset int64, ordinal int32, found bool) {
 	for id, p := range s.pages {
-		for o, set := range p.above {
-			before := &p.first
-			if o > 1 {
-				if before = p.above[o-1]; before == nil {
-					before = &pageSet{}
-				}
-			}
+		ordinals := []int32{0}
+		for o := range p.above {
+			ordinals = append(ordinals, o)
+		}
+		for _, o := range ordinals {
 			for word := range pageWords {
-				lonely := set[word] &^ before[word]
-				if lonely == 0 {
+				left := p.at(o, word)
+				if left != 0 {
+					left = pick(id, o, word, left)
+				}
+				if left == 0 {
 					continue
 				}
-				at := id<<pageBits + int64(word)<<6 + int64(bits.TrailingZeros64(lonely))
+				at := id<<pageBits + int64(word)<<6 + int64(bits.TrailingZeros64(left))
 				if !found || at < offset || at == offset && o < ordinal {
 					offset, ordinal, found = at, o, true
 				}
@@ -166,4 +214,36 @@ func (s *rowSet) ordinalGap() (offset int64, ordinal int32, found bool) {
 		}
 	}
 	return offset, ordinal, found
+}
+
+// missingIn returns the lowest row of s that none of the others has.
+func (s *rowSet) missingIn(others ...*rowSet) (offset int64, ordinal int32, found bool) {
+	return s.lowest(func(id int64, o int32, word int, left uint64) uint64 {
+		for _, other := range others {
+			left &^= other.pages[id].at(o, word)
+		}
+		return left
+	})
+}
+
+// offsetMissingIn returns the lowest offset of s that has no row in other.
+func (s *rowSet) offsetMissingIn(other *rowSet) (offset int64, found bool) {
+	offset, _, found = s.lowest(func(id int64, _ int32, word int, left uint64) uint64 {
+		if p := other.pages[id]; p != nil {
+			left &^= p.any(word)
+		}
+		return left
+	})
+	return offset, found
+}
+
+// offsetIn returns the lowest offset that s and other both have a row of.
+func (s *rowSet) offsetIn(other *rowSet) (offset int64, found bool) {
+	offset, _, found = s.lowest(func(id int64, _ int32, word int, left uint64) uint64 {
+		if p := other.pages[id]; p != nil {
+			return left & p.any(word)
+		}
+		return 0
+	})
+	return offset, found
 }

@@ -2,7 +2,6 @@ package lakehouse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -77,13 +76,14 @@ func (w *Writer) Buffered() int64 {
 }
 
 // Write adds rows. Their columns are found by name and must have the table's
-// types; the batch stays the caller's and is not kept. After an error only
+// types, or types that promote to them; optional columns that they lack are
+// null. The batch stays the caller's and is not kept. After an error only
 // Abort may be called.
 func (w *Writer) Write(ctx context.Context, rows arrow.RecordBatch) error {
 	if rows.NumRows() == 0 {
 		return nil
 	}
-	ordered, err := w.table.order(rows)
+	ordered, err := w.table.order(ctx, rows, w.config.Allocator)
 	if err != nil {
 		return err
 	}
@@ -195,36 +195,6 @@ func pick(files map[string]*dataFile, better func(a, b *dataFile) bool) *dataFil
 		}
 	}
 	return best
-}
-
-// order puts a batch's columns into the table's order, under the data files'
-// schema (with field ids).
-func (t *Table) order(rows arrow.RecordBatch) (arrow.RecordBatch, error) {
-	fields := t.arrow.Fields()
-	columns := make([]arrow.Array, len(fields))
-	var errs []error
-	for i, f := range fields {
-		indices := rows.Schema().FieldIndices(f.Name)
-		if len(indices) != 1 {
-			errs = append(errs, fmt.Errorf("column %s: %d in the rows, expected 1", f.Name, len(indices)))
-			continue
-		}
-		column := rows.Column(indices[0])
-		switch {
-		case !sameType(column.DataType(), f.Type):
-			errs = append(errs, fmt.Errorf("column %s: the rows have %s, the table %s", f.Name, column.DataType(), f.Type))
-		case !f.Nullable && column.NullN() > 0:
-			errs = append(errs, fmt.Errorf("column %s: %d nulls in a required column", f.Name, column.NullN()))
-		}
-		columns[i] = column
-	}
-	if n := rows.Schema().NumFields(); n > len(fields) && len(errs) == 0 {
-		errs = append(errs, fmt.Errorf("%d columns in the rows, the table has %d", n, len(fields)))
-	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("rows do not fit table %s: %w", t.ID, errors.Join(errs...))
-	}
-	return array.NewRecordBatch(t.arrow, columns, rows.NumRows()), nil
 }
 
 // sameType compares types without field ids, and without the names that Arrow

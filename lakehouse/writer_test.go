@@ -347,9 +347,9 @@ func TestWriterNamesWhatDoesNotFit(t *testing.T) {
 		rows   string
 		want   string
 	}{
-		"missing column": {[]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}}, `[{"id":1}]`, "column s: 0 in the rows"},
-		"wrong type":     {[]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int32}, {Name: "s", Type: arrow.BinaryTypes.String}}, `[{"id":1,"s":"x"}]`, "column id: the rows have int32, the table int64"},
-		"extra column":   {[]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}, {Name: "s", Type: arrow.BinaryTypes.String}, {Name: "z", Type: arrow.BinaryTypes.String}}, `[{"id":1,"s":"x","z":"y"}]`, "3 columns in the rows, the table has 2"},
+		"missing column": {[]arrow.Field{{Name: "s", Type: arrow.BinaryTypes.String}}, `[{"s":"x"}]`, "column id: not in the rows, and the table takes no null"},
+		"wrong type":     {[]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Float64}, {Name: "s", Type: arrow.BinaryTypes.String}}, `[{"id":1,"s":"x"}]`, "column id: the rows have float64, the table int64"},
+		"extra column":   {[]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}, {Name: "s", Type: arrow.BinaryTypes.String}, {Name: "z", Type: arrow.BinaryTypes.String}}, `[{"id":1,"s":"x","z":"y"}]`, "1 columns of the rows are not in the table"},
 		"null":           {[]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64, Nullable: true}, {Name: "s", Type: arrow.BinaryTypes.String}}, `[{"id":null,"s":"x"}]`, "1 nulls in a required column"},
 	} {
 		err := newWriter(t, tbl, WriterConfig{}).Write(t.Context(), fromJSON(t, arrow.NewSchema(c.fields, nil), c.rows))

@@ -51,8 +51,10 @@ func printPlan(out io.Writer, plan daemon.Plan) error {
 		for _, c := range t.Columns {
 			fmt.Fprintf(w, "\t  %s\t\n", c)
 		}
-		for _, p := range t.Problems {
-			fmt.Fprintf(w, "\t  %s\t\n", p)
+		for _, lines := range [][]string{t.Changes, t.Kept, t.Problems} {
+			for _, line := range lines {
+				fmt.Fprintf(w, "\t  %s\t\n", line)
+			}
 		}
 	}
 	return w.Flush()

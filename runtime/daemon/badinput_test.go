@@ -252,7 +252,7 @@ func TestPluginsThatFailOnRows(t *testing.T) {
 			stopping := setup{plugin: kitPlugin("{mode: poison}", "stop")}.load(t, dir)
 			produce(t, stopping, "events", records...)
 			_, err := once(t.Context(), stopping)
-			wantError(t, err, c.want, "plugin kit of model events at events/0")
+			wantError(t, err, c.want, "model events: plugin kit at events/0")
 
 			p := setup{plugin: kitPlugin("{mode: poison}", "dead_letter")}.load(t, dir)
 			mustRun(t, p)

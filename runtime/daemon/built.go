@@ -1,6 +1,10 @@
 package daemon
 
-import "github.com/calvelake/calve/runtime/project"
+import (
+	"errors"
+
+	"github.com/calvelake/calve/runtime/project"
+)
 
 // built is the part of the project language that this version runs. The rest
 // is checked by the parser and refused here, by name and place, rather than
@@ -9,13 +13,19 @@ func built() []project.Feature {
 	var features []project.Feature
 	for key, values := range map[string][]string{
 		"kind":             {"staging"},
-		"format":           {"json", "text", "bytes"},
-		"encoding":         {"epoch_s", "epoch_ms", "epoch_us", "epoch_ns"},
+		"format":           {"json", "confluent-json", "text", "bytes", "avro", "protobuf", "debezium-json", "debezium-avro"},
+		"encoding":         encodings,
+		"schema_registry":  {""},
 		"partition_by":     {"identity", "year", "month", "day", "hour", "bucket", "truncate"},
 		"profile":          {"strict"},
+		"limits":           {"max_dead_ratio"},
 		"catalog":          {"embedded", "rest"},
 		"materialized":     {"table"},
-		"on_schema_change": {"ignore"},
+		"on_schema_change": {"ignore", "append_new_columns", "fail"},
+		"where":            {""},
+		"derive":           {""},
+		"data_tests":       {"not_null", "accepted_values", "accepted_range", "expression_is_true"},
+		"contract":         {""},
 		"plugin":           {"local"},
 		"plugin.input":     {""},
 		"plugin.adds":      {""},
@@ -27,4 +37,18 @@ func built() []project.Feature {
 	return features
 }
 
-func checkBuilt(p *project.Project) error { return project.Unbuilt(p, built()) }
+// encodings are all of the language.
+var encodings = []string{
+	"epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "base64", "hex", "strptime",
+	"connect.decimal", "connect.date", "connect.time", "connect.timestamp",
+	"debezium.date", "debezium.time", "debezium.micro_time", "debezium.nano_time",
+	"debezium.timestamp", "debezium.micro_timestamp", "debezium.nano_timestamp",
+	"debezium.zoned_timestamp", "debezium.zoned_time", "debezium.variable_scale_decimal",
+}
+
+func checkBuilt(p *project.Project) error {
+	if err := project.Unbuilt(p, built()); err != nil {
+		return err
+	}
+	return errors.Join(checkEvolves(p), checkRegistry(p))
+}

@@ -96,7 +96,7 @@ func openWeblog(b *testing.B) *weblog {
 	}
 	b.Cleanup(func() { _ = host.Close(context.Background()) })
 	w := &weblog{project: p}
-	if w.model, err = buildModel(b.Context(), p, &p.Models[0], host); err != nil {
+	if w.model, err = buildModel(b.Context(), p, &p.Models[0], tools{host: host}, nil); err != nil {
 		b.Fatal(err)
 	}
 	text, err := fs.ReadFile(files, example.Topics[0].File)
@@ -132,7 +132,7 @@ type weblogRow struct {
 // parsed renders what the plugin makes of the lines as JSON documents.
 func (w *weblog) parsed(b *testing.B) [][]byte {
 	slice := w.slice(0)
-	batch, _, err := w.model.Decoder.Decode(&slice)
+	batch, _, err := w.model.Decoder.Decode(b.Context(), &slice)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/calvelake/calve/runtime/decode"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
-	"github.com/calvelake/calve/runtime/record"
 )
 
 // definitions are the tables of a project: those of its models, and the
@@ -32,14 +31,20 @@ func definitions(p *project.Project) []lakehouse.Definition {
 func definition(m *project.Model) lakehouse.Definition {
 	d := lakehouse.Definition{
 		ID:          catalog.Identifier{Namespace: m.Namespace, Name: m.Name},
-		Schema:      arrow.NewSchema(append(arrowFields(m.Columns), record.PositionFields()...), nil),
+		Schema:      arrow.NewSchema(tableFields(m), nil),
 		Description: m.Description,
+		Fixed:       m.OnSchemaChange == project.SchemaChangeFail,
+		Exact:       m.Contract.Enforced,
 	}
 	for _, f := range m.PartitionBy {
 		d.PartitionBy = append(d.PartitionBy, lakehouse.PartitionField{Column: f.Column, Transform: string(f.Transform), N: f.N})
 	}
 	return d
 }
+
+// tableFields are a table's columns: those of the model, those derived, those of
+// a change where it reads changes, and those of the position.
+func tableFields(m *project.Model) []arrow.Field { return m.DeriveSchema(len(m.Derived)).Fields() }
 
 func arrowFields(columns []project.Column) []arrow.Field {
 	fields := make([]arrow.Field, len(columns))
@@ -50,43 +55,50 @@ func arrowFields(columns []project.Column) []arrow.Field {
 }
 
 // models builds what the pipeline runs of each model. The caller closes the
-// plugins through the host.
-func models(ctx context.Context, p *project.Project, host *wasm.Host, tables map[string]*lakehouse.Table) ([]pipeline.Model, error) {
+// tools.
+func models(ctx context.Context, p *project.Project, with tools, tables map[string]*lakehouse.Table) ([]pipeline.Model, error) {
 	var all []pipeline.Model
 	for i := range p.Models {
 		m := &p.Models[i]
-		built, err := buildModel(ctx, p, m, host)
+		var t *lakehouse.Table
+		if m.Materialized == project.MaterializedTable {
+			t = tables[definition(m).ID.String()]
+		}
+		built, err := buildModel(ctx, p, m, with, t)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: model %s: %w", m.File, m.Line, m.Name, err)
-		}
-		if m.Materialized == project.MaterializedTable {
-			built.Table = tables[definition(m).ID.String()]
 		}
 		all = append(all, built)
 	}
 	return all, nil
 }
 
-func buildModel(ctx context.Context, p *project.Project, m *project.Model, host *wasm.Host) (pipeline.Model, error) {
+func buildModel(ctx context.Context, p *project.Project, m *project.Model, with tools, t *lakehouse.Table) (pipeline.Model, error) {
 	source, ok := p.SourceTable(m.From)
 	if !ok {
 		return pipeline.Model{}, fmt.Errorf("BUG: source %s passed validation and does not exist", m.From)
 	}
-	input := m.Input()
+	input := inputColumns(m, t)
 	decoder, err := decode.Compile(decode.Spec{
 		Format:         string(source.Format),
-		Columns:        decodeColumns(input),
+		Columns:        input,
 		MaxRecordBytes: source.MaxRecordBytes,
+		OnSchemaChange: onSchemaChange(m),
+		Schemas:        with.schemas,
+		NaturalKey:     m.NaturalKey,
 	})
 	if err != nil {
 		return pipeline.Model{}, err
 	}
-	built := pipeline.Model{Name: m.Name, Topic: source.Topic, Decoder: decoder}
+	built := pipeline.Model{Name: m.Name, Topic: source.Topic, Decoder: decoder, Table: t, Evolves: evolves(m)}
+	if err := addSteps(m, &built, input); err != nil {
+		return pipeline.Model{}, err
+	}
 	if m.Plugin == nil {
 		return built, nil
 	}
 	built.PluginRef = m.Plugin.Ref
-	built.Plugin, err = openPlugin(ctx, p, m, host)
+	built.Plugin, err = openPlugin(ctx, p, m, with.host)
 	return built, err
 }
 

@@ -29,12 +29,14 @@ type PlanModel struct {
 	Table  string `json:"table,omitempty"`
 }
 
-// PlanTable is one table of a plan. Action is create, keep or refuse.
+// PlanTable is one table of a plan. Action is create, keep, change or refuse.
 type PlanTable struct {
 	Name      string   `json:"name"`
 	Action    string   `json:"action"`
-	Columns   []string `json:"columns,omitempty"` // of a table to create: name and type
-	Problems  []string `json:"problems,omitempty"`
+	Columns   []string `json:"columns,omitempty"`  // of a table to create: name and type
+	Changes   []string `json:"changes,omitempty"`  // to the schema of a table that exists
+	Kept      []string `json:"kept,omitempty"`     // differences that stay
+	Problems  []string `json:"problems,omitempty"` // differences for which a run would refuse to start
 	Partition string   `json:"partition,omitempty"`
 }
 
@@ -87,14 +89,14 @@ func catalogName(p *project.Project) string {
 	return string(p.Connections.Catalog.Type)
 }
 
-// tableLoader reads a table's metadata, or catalog.ErrNoSuchTable.
-type tableLoader func(ctx context.Context, d lakehouse.Definition) ([]lakehouse.Difference, error)
+// tableLoader tells what becomes of a table, or catalog.ErrNoSuchTable.
+type tableLoader func(ctx context.Context, d lakehouse.Definition) (lakehouse.Evolution, error)
 
 // loader opens the catalog for reading.
 func loader(ctx context.Context, p *project.Project, logger *slog.Logger) (tableLoader, func() error, error) {
 	if catalogUnused(p) {
-		none := func(context.Context, lakehouse.Definition) ([]lakehouse.Difference, error) {
-			return nil, catalog.ErrNoSuchTable
+		none := func(context.Context, lakehouse.Definition) (lakehouse.Evolution, error) {
+			return lakehouse.Evolution{}, catalog.ErrNoSuchTable
 		}
 		return none, func() error { return nil }, nil
 	}
@@ -102,19 +104,19 @@ func loader(ctx context.Context, p *project.Project, logger *slog.Logger) (table
 	if err != nil {
 		return nil, nil, err
 	}
-	load := func(ctx context.Context, d lakehouse.Definition) ([]lakehouse.Difference, error) {
+	load := func(ctx context.Context, d lakehouse.Definition) (lakehouse.Evolution, error) {
 		tbl, err := lake.Catalog.Load(ctx, d.ID)
 		if err != nil {
-			return nil, err
+			return lakehouse.Evolution{}, err
 		}
-		return d.Compare(tbl.Metadata())
+		return d.Evolve(tbl.Metadata())
 	}
 	return load, lake.Close, nil
 }
 
 func planTable(ctx context.Context, d lakehouse.Definition, load tableLoader) (PlanTable, error) {
 	t := PlanTable{Name: d.ID.String(), Action: "keep"}
-	differences, err := load(ctx, d)
+	evolution, err := load(ctx, d)
 	switch {
 	case errors.Is(err, catalog.ErrNoSuchTable):
 		t.Action = "create"
@@ -123,9 +125,12 @@ func planTable(ctx context.Context, d lakehouse.Definition, load tableLoader) (P
 	case err != nil:
 		return t, err
 	}
-	for _, difference := range differences {
+	t.Kept, t.Problems = evolution.Kept, evolution.Problems
+	switch {
+	case len(t.Problems) > 0:
 		t.Action = "refuse"
-		t.Problems = append(t.Problems, difference.String())
+	case len(evolution.Changes) > 0:
+		t.Action, t.Changes = "change", evolution.Changes
 	}
 	return t, nil
 }

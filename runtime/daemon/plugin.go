@@ -40,6 +40,7 @@ func (p *plugin) Transform(ctx context.Context, batch record.Batch) (record.Batc
 		}
 	}()
 	out := record.Batch{Source: batch.Source}
+	var origins []int // the row of the batch that each output row comes from
 	var rejects []record.Reject
 	for from := 0; from < len(batch.Records); {
 		to := pieceEnd(batch.Records, from, limit)
@@ -48,7 +49,10 @@ func (p *plugin) Transform(ctx context.Context, batch record.Batch) (record.Batc
 			return record.Batch{}, nil, err
 		}
 		parts = append(parts, part)
-		out.Records = append(out.Records, origin...)
+		for _, row := range origin {
+			origins = append(origins, row)
+			out.Records = append(out.Records, batch.Records[row])
+		}
 		rejects = append(rejects, refused...)
 		from = to
 	}
@@ -57,6 +61,13 @@ func (p *plugin) Transform(ctx context.Context, batch record.Batch) (record.Batc
 		return record.Batch{}, nil, err
 	}
 	out.Rows = rows
+	if batch.Changes == nil {
+		return out, rejects, nil
+	}
+	if out.Changes, err = record.Take(batch.Changes, origins, memory.DefaultAllocator); err != nil {
+		out.Release()
+		return record.Batch{}, nil, fmt.Errorf("keep the change columns of the plugin's rows: %w", err)
+	}
 	return out, rejects, nil
 }
 
@@ -70,7 +81,9 @@ func pieceEnd(records []int32, from, limit int) int {
 	return to
 }
 
-func (p *plugin) piece(ctx context.Context, batch record.Batch, from, to int) (arrow.RecordBatch, []int32, []record.Reject, error) {
+// piece hands rows [from, to) to the plugin. It returns its rows and the row of
+// the batch that each comes from.
+func (p *plugin) piece(ctx context.Context, batch record.Batch, from, to int) (arrow.RecordBatch, []int, []record.Reject, error) {
 	rows := batch.Rows.NewSlice(int64(from), int64(to))
 	defer rows.Release()
 	result, err := p.transform.Process(ctx, rows, meta(batch, from, to), wasm.NoWatermark)
@@ -84,14 +97,14 @@ func (p *plugin) piece(ctx context.Context, batch record.Batch, from, to int) (a
 		return nil, nil, nil, fmt.Errorf("the plugin returned %d streams, a staging model takes 1", len(result.Outputs))
 	}
 	output := result.Outputs[0]
-	origin := make([]int32, output.Rows.NumRows())
+	origin := make([]int, output.Rows.NumRows())
 	for i := range origin {
 		row := i
 		if output.Origin != nil {
 			row = int(output.Origin[i])
 		}
-		origin[i] = batch.Records[from+row]
-		if i > 0 && origin[i] < origin[i-1] {
+		origin[i] = from + row
+		if i > 0 && batch.Records[origin[i]] < batch.Records[origin[i-1]] {
 			output.Rows.Release()
 			return nil, nil, nil, fmt.Errorf("the plugin returned rows out of the order of its input (output row %d)", i)
 		}

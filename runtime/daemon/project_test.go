@@ -32,6 +32,8 @@ type setup struct {
 	warehouse string // connections.warehouse; "" for a local folder
 	plugin    string // the model's plugin, as YAML
 	source    string // more of the source, as YAML
+	model     string // more of the model, as YAML
+	columns   string // of the model beside id, as YAML; text if ""
 	interval  string // commit.interval; 10s if ""
 }
 
@@ -51,7 +53,7 @@ func (s setup) write(t *testing.T, dir string) {
 	if s.plugin != "" {
 		model += "plugin: " + s.plugin + "\n"
 	}
-	model += "columns:\n  - {name: id, data_type: long, nullable: false}\n  - {name: text, data_type: string}\n"
+	model += s.model + "columns:\n  - {name: id, data_type: long, nullable: false}\n" + cmp.Or(s.columns, "  - {name: text, data_type: string}\n")
 	for name, text := range map[string]string{
 		"calve.yaml":                 "name: shop\nconfig_version: 1\ncommit: {interval: " + cmp.Or(s.interval, "10s") + ", max_interval: 1h}\nmodels:\n  staging: {namespace: staging}\n" + connections,
 		"models/sources.yaml":        "sources:\n  - name: shop\n    format: json\n" + s.source + "    tables:\n      - {name: events, topic: events}\n",

@@ -71,12 +71,12 @@ func derive(ctx context.Context, p *project.Project, lake *lakehouse.Lake, decid
 	if err != nil {
 		return nil, err
 	}
-	host, err := openHost(ctx, p, logger)
+	with, err := openTools(ctx, p, logger)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, host.Close(context.WithoutCancel(ctx))) }()
-	built, err := models(ctx, p, host, start.Tables)
+	defer func() { err = errors.Join(err, with.close()) }()
+	built, err := models(ctx, p, with, start.Tables)
 	if err != nil {
 		return nil, err
 	}
@@ -101,19 +101,19 @@ func derive(ctx context.Context, p *project.Project, lake *lakehouse.Lake, decid
 }
 
 // startBefore opens the tables as a pipeline sees them that is about to take
-// an epoch.
+// an epoch, with the columns that they had then.
 func startBefore(ctx context.Context, p *project.Project, lake *lakehouse.Lake, decided *lakehouse.Epoch) (*lakehouse.Start, error) {
 	start := &lakehouse.Start{Last: decided.Number - 1, Tables: map[string]*lakehouse.Table{}, Epochs: map[string]int64{}}
 	for _, d := range definitions(p) {
-		t, err := lake.Ensure(ctx, d)
+		name, schema := d.ID.String(), lakehouse.CurrentSchema
+		if c := decided.Change(name); c != nil {
+			start.Epochs[name], schema = c.Prev, c.SchemaID
+		}
+		t, err := lake.OpenAt(ctx, d.ID, schema)
 		if err != nil {
 			return nil, err
 		}
-		name := d.ID.String()
 		start.Tables[name] = t
-		if c := decided.Change(name); c != nil {
-			start.Epochs[name] = c.Prev
-		}
 	}
 	return start, nil
 }

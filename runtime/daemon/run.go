@@ -74,22 +74,22 @@ func Run(ctx context.Context, p *project.Project, options RunOptions) (pipeline.
 	if err := storage.Probe(ctx, lake.Store, lake.Store.Root()+"/_calve/"+p.Name+"/probe"); err != nil {
 		return pipeline.Stats{}, fmt.Errorf("probe warehouse %s: %w", lake.Store.Root(), err)
 	}
-	host, err := openHost(ctx, p, options.Logger)
+	with, err := openTools(ctx, p, options.Logger)
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
-	defer closeAndLog(options.Logger, "plugins", func() error { return host.Close(context.WithoutCancel(ctx)) })
+	defer closeAndLog(options.Logger, "plugins", with.close)
 	broker, err := OpenBroker(ctx, p, options.Logger)
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
 	defer closeAndLog(options.Logger, "broker", broker.Close)
-	return start(ctx, p, options, opened{lake, host, broker})
+	return start(ctx, p, options, opened{lake, with, broker})
 }
 
 type opened struct {
 	lake   *Lakehouse
-	host   *wasm.Host
+	with   tools
 	broker *Broker
 }
 
@@ -113,7 +113,7 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
-	built, err := models(ctx, p, o.host, begin.Tables)
+	built, err := models(ctx, p, o.with, begin.Tables)
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
@@ -140,6 +140,9 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 			return o.broker.Source(ctx, positions)
 		},
 		Discover: func(ctx context.Context) ([]pipeline.Topic, error) { return readTopics(ctx, o.broker, names) },
+		Rebuild: func(ctx context.Context, m pipeline.Model, t *lakehouse.Table) (pipeline.Model, error) {
+			return rebuild(ctx, p, m.Name, o.with, t)
+		},
 		Confirm: func(ctx context.Context, positions []record.Position) error {
 			return o.broker.Confirm(ctx, "calve-"+p.Name, positions)
 		},
@@ -179,6 +182,9 @@ func pipelineConfig(p *project.Project, options RunOptions, nonce string, topics
 		Name: p.Name, ConfigHash: p.Hash(), Nonce: nonce, Host: host,
 		Interval: p.Commit.Interval, MaxBytes: p.Commit.MaxBytes, PollRecords: pollRecords,
 		DiscoverEvery: discoverEvery, Heartbeat: heartbeat, StopGrace: p.Connections.Catalog.Timeout,
+	}
+	if ratio := p.Limits.MaxDeadRatio; ratio < 1 {
+		c.MaxDeadRatio = &ratio
 	}
 	if options.Once {
 		c.Heartbeat = 0 // it is over before anyone could wonder

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"context"
 	"fmt"
 	"testing"
 )
@@ -23,7 +24,7 @@ func benchmarkDecode(b *testing.B, format string, line func(i int) string, colum
 	b.SetBytes(s.Bytes)
 	b.ReportAllocs()
 	for b.Loop() {
-		batch, rejects, err := d.Decode(s)
+		batch, rejects, err := d.Decode(context.Background(), s)
 		if err != nil || len(rejects) > 0 {
 			b.Fatalf("%d rejects, error %v", len(rejects), err)
 		}

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"context"
 	"fmt"
 	"unicode/utf8"
 
@@ -9,32 +10,25 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/bitutil"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/calvelake/calve/runtime/decode/internal/vector"
 	"github.com/calvelake/calve/runtime/record"
 )
-
-// parseBytes reads the bytes of a key, a value or a header into a cell.
-func (c *column) parseBytes(raw []byte, to *cell) *valueError {
-	if c.value.kind == kindString && !utf8.Valid(raw) {
-		return &valueError{code: record.CodeType, found: raw, expected: "string, valid UTF-8"}
-	}
-	to.null, to.bytes = false, raw
-	return nil
-}
 
 // bytesRows makes the rows of formats text and bytes: each column is one copy
 // of the records' bytes, with offsets, and UTF-8 is checked over a column as a
 // whole. Only if that fails are single rows looked at.
-func bytesRows(d *Decoder, s *record.Slice, keep []int32) (result, error) {
+func bytesRows(_ context.Context, d *Decoder, s *record.Slice, keep []int32) (result, error) {
 	var rejects []record.Reject
 	for {
 		columns, bad, err := d.bytesColumns(s, keep)
 		if err != nil {
+			release(columns)
 			return result{}, err
 		}
 		if len(bad) == 0 {
 			rows := array.NewRecordBatch(d.schema, columns, int64(len(keep)))
 			release(columns)
-			return result{rows: rows, records: keep, rejects: rejects}, nil
+			return result{rows: rows, records: keep, kept: len(keep), rejects: rejects}, nil
 		}
 		release(columns)
 		rejects = append(rejects, bad...)
@@ -47,7 +41,15 @@ func bytesRows(d *Decoder, s *record.Slice, keep []int32) (result, error) {
 func (d *Decoder) bytesColumns(s *record.Slice, keep []int32) ([]arrow.Array, []record.Reject, error) {
 	columns := make([]arrow.Array, 0, len(d.columns))
 	for i := range d.columns {
-		b := bytesColumn{column: &d.columns[i], mem: d.mem, text: d.format == "text"}
+		if !d.columns[i].whole() {
+			column, bad, err := d.scalarColumn(i, s, keep)
+			if err != nil || len(bad) > 0 {
+				return columns, bad, err
+			}
+			columns = append(columns, column)
+			continue
+		}
+		b := bytesColumn{column: &d.columns[i], mem: d.mem, text: d.format.name == "text"}
 		if bad := b.fill(s, keep); len(bad) > 0 {
 			b.release()
 			return columns, bad, nil
@@ -55,6 +57,34 @@ func (d *Decoder) bytesColumns(s *record.Slice, keep []int32) ([]arrow.Array, []
 		columns = append(columns, b.array(d.schema.Field(i).Type, len(keep)))
 	}
 	return columns, nil, nil
+}
+
+// scalarColumn builds a column that reads bytes as the text of a scalar.
+func (d *Decoder) scalarColumn(i int, s *record.Slice, keep []int32) (arrow.Array, []record.Reject, error) {
+	set, err := vector.NewSet(arrow.NewSchema([]arrow.Field{d.schema.Field(i)}, nil), len(keep), 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := &d.columns[i]
+	var bad []record.Reject
+	for _, index := range keep {
+		if err := c.writeBytes(c.source.bytesOf(&s.Records[index]), set.Columns[0], set.Row); err != nil {
+			set.Rollback()
+			reject := c.reject(err)
+			reject.Record = index
+			bad = append(bad, *reject)
+			continue
+		}
+		set.Next()
+	}
+	if len(bad) > 0 {
+		return nil, bad, nil
+	}
+	rows := set.Batch()
+	defer rows.Release()
+	column := rows.Column(0)
+	column.Retain()
+	return column, nil, nil
 }
 
 // bytesColumn is one column being built.
@@ -77,7 +107,7 @@ func (b *bytesColumn) fill(s *record.Slice, keep []int32) []record.Reject {
 		raw, missing := b.bytesOf(&s.Records[index])
 		if missing {
 			bad = append(bad, b.reject(index, &valueError{code: record.CodeMissing,
-				expected: b.value.name + " from " + b.source.String() + ", since the column is neither nullable nor has a default"}))
+				expected: record.FormatType(b.dataType) + " from " + b.source.String() + ", since the column is neither nullable nor has a default"}))
 		}
 		size += len(raw)
 	}
@@ -112,7 +142,7 @@ func (b *bytesColumn) bytesOf(r *record.Record) (raw []byte, missing bool) {
 		return raw, false
 	}
 	if b.fallback != nil {
-		return b.fallback.bytes, false
+		return b.bare, false
 	}
 	return nil, !b.nullable
 }
@@ -128,7 +158,7 @@ func (b *bytesColumn) setNull(row, rows int) {
 }
 
 func (b *bytesColumn) mustBeText() bool {
-	return b.value.kind == kindString || b.text && b.source.kind == sourceValue
+	return b.isText || b.text && b.source.kind == sourceValue
 }
 
 // allText tells whether every row is UTF-8. The column as a whole may be while
@@ -163,7 +193,9 @@ func (b *bytesColumn) notText(keep []int32, data []byte, offsets []int32) []reco
 }
 
 func (b *bytesColumn) reject(index int32, err *valueError) record.Reject {
-	return record.Reject{Record: index, Code: err.code, Column: b.name, Message: fmt.Sprintf("column %s: %s", b.name, err)}
+	reject := b.column.reject(err)
+	reject.Record = index
+	return *reject
 }
 
 func (b *bytesColumn) array(t arrow.DataType, rows int) arrow.Array {

@@ -2,21 +2,24 @@ package decode
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/calvelake/calve/runtime/decode/registry"
 	"github.com/calvelake/calve/runtime/record"
 )
 
 // Decoder makes rows of records. It is safe for concurrent use: partitions are
 // decoded side by side.
 type Decoder struct {
-	format    string
+	format    format
 	columns   []column
 	schema    *arrow.Schema
 	maxRecord int64
@@ -25,32 +28,30 @@ type Decoder struct {
 	// the defaults' lengths.
 	largestRow int64
 	// rows makes the rows of the records in keep; one per kind of format.
-	rows func(d *Decoder, s *record.Slice, keep []int32) (result, error)
-	tree *node // what a JSON document's members feed, nil without JSON columns
+	rows func(ctx context.Context, d *Decoder, s *record.Slice, keep []int32) (result, error)
+	// open makes the reader of a batch, for formats that are read by rows.
+	open  func() rowReader
+	sizes *sizes
 
 	unknown atomic.Int64
 }
 
-// column is a Column after Compile.
-type column struct {
-	name     string
-	source   source
-	value    *valueType
-	nullable bool
-	fallback *cell // the default, nil if there is none
-}
-
 // result is what one format made of the records it was given.
 type result struct {
-	rows    arrow.RecordBatch
-	records []int32
-	rejects []record.Reject
+	rows     arrow.RecordBatch
+	changes  arrow.RecordBatch
+	records  []int32 // the record of each row
+	kept     int     // records with at least one row
+	filtered int     // records that are meant to give none
+	rejects  []record.Reject
 }
 
 // Stats counts what a Decoder saw since Compile.
 type Stats struct {
-	// UnknownFields is the number of members of JSON documents that no column
-	// reads: of the document itself, and of objects on the path to a column.
+	// UnknownFields is the number of fields that no column reads, in records
+	// that gave rows: members of a JSON document, of objects on the path to a
+	// column, and of objects that a struct column reads. What was written with a
+	// schema does not count: the schema is known.
 	UnknownFields int64
 }
 
@@ -60,28 +61,19 @@ func Compile(spec Spec) (*Decoder, error) {
 	if err := spec.validate(); err != nil {
 		return nil, err
 	}
+	f, _ := findFormat(spec.Format)
 	d := &Decoder{
-		format:    spec.Format,
+		format:    f,
 		maxRecord: spec.MaxRecordBytes,
 		mem:       spec.Allocator,
-		rows:      bytesRows,
 	}
 	if d.mem == nil {
 		d.mem = memory.DefaultAllocator
 	}
-	if spec.Format == "json" {
-		d.rows = jsonRows
-	}
-	for i, c := range spec.Columns {
-		compiled, err := compileColumn(c, spec.Format)
+	for _, c := range spec.Columns {
+		compiled, err := compileColumn(c, f)
 		if err != nil {
 			return nil, err
-		}
-		if compiled.source.kind == sourcePath {
-			if d.tree == nil {
-				d.tree = &node{}
-			}
-			d.tree.add(compiled.source.path, i)
 		}
 		if c.Default != nil {
 			d.largestRow += int64(len(*c.Default))
@@ -89,35 +81,22 @@ func Compile(spec Spec) (*Decoder, error) {
 		d.columns = append(d.columns, compiled)
 	}
 	d.schema = buildSchema(spec.Columns)
-	return d, nil
-}
-
-func compileColumn(c Column, format string) (column, error) {
-	src, err := c.source(format)
-	if err != nil {
-		return column{}, err
+	d.sizes = newSizes(d.schema)
+	if !f.fields {
+		d.rows = bytesRows
+		return d, nil
 	}
-	if c.Type == nil {
-		return column{}, fmt.Errorf("column %q: no data_type", c.Name)
+	d.rows = readRows
+	var err error
+	switch f.schema {
+	case registry.Avro:
+		d.open, err = compileRegistered(d, spec, avroLanguage)
+	case registry.Protobuf:
+		d.open, err = compileRegistered(d, spec, protobufLanguage)
+	default:
+		d.open, err = compileJSON(d, spec)
 	}
-	if src.bytesSource() && c.Encoding != "" {
-		return column{}, fmt.Errorf("column %q: encoding %q: a column of %s takes no encoding", c.Name, c.Encoding, src)
-	}
-	value, err := compileType(c.Type, c.Encoding)
-	if err != nil {
-		return column{}, fmt.Errorf("column %q: %w", c.Name, err)
-	}
-	if src.bytesSource() && value.kind != kindString && value.kind != kindBinary {
-		return column{}, fmt.Errorf("column %q: data_type %s cannot be read from %s; use string or binary", c.Name, record.FormatType(c.Type), src)
-	}
-	compiled := column{name: c.Name, source: src, value: value, nullable: c.Nullable}
-	if c.Default == nil {
-		return compiled, nil
-	}
-	if compiled.fallback, err = parseDefault(c, src); err != nil {
-		return column{}, fmt.Errorf("column %q: default %q: %w", c.Name, *c.Default, err)
-	}
-	return compiled, nil
+	return d, err
 }
 
 // Schema is the schema of every batch, in the order of the columns.
@@ -131,59 +110,77 @@ func (d *Decoder) Stats() Stats { return Stats{UnknownFields: d.unknown.Load()} 
 // they may number zero; it holds copies, so that the slice's memory may be
 // released while the batch lives. The caller releases the batch.
 //
-// An error means that no row and no reject was made: the slice is larger than
-// Arrow's 32-bit offsets allow, or Calve has a bug.
-func (d *Decoder) Decode(s *record.Slice) (record.Batch, []record.Reject, error) {
-	keep, rejects, size := d.admit(s)
-	if size+int64(len(keep))*d.largestRow > math.MaxInt32 {
-		return record.Batch{}, nil, fmt.Errorf("decode %s from offset %d: %d bytes in one batch are more than a column can hold (2 GiB); poll fewer records at once", s.TopicPartition, s.From, size)
+// An error means that no row and no reject was made: a ChangeError; a
+// *TruncateError; the schema registry could not be asked; the slice is larger
+// than Arrow's 32-bit offsets allow; or Calve has a bug.
+func (d *Decoder) Decode(ctx context.Context, s *record.Slice) (record.Batch, []record.Reject, error) {
+	admitted := d.admit(s)
+	if d.format.changes {
+		admitted.size *= largestGrowth
 	}
-	made, err := d.rows(d, s, keep)
+	if admitted.size+int64(len(admitted.keep))*d.largestRow > math.MaxInt32 {
+		return record.Batch{}, nil, fmt.Errorf("decode %s from offset %d: %d bytes in one batch are more than a column can hold (2 GiB); poll fewer records at once", s.TopicPartition, s.From, admitted.size)
+	}
+	made, err := d.rows(ctx, d, s, admitted.keep)
 	if err != nil {
 		return record.Batch{}, nil, fmt.Errorf("decode %s from offset %d: %w", s.TopicPartition, s.From, err)
 	}
-	rejects = append(rejects, made.rejects...)
+	batch := record.Batch{Rows: made.rows, Records: made.records, Changes: made.changes, Source: s}
+	rejects := append(admitted.rejects, made.rejects...)
 	slices.SortFunc(rejects, func(a, b record.Reject) int { return cmp.Compare(a.Record, b.Record) })
-	if len(made.records)+len(rejects) != len(s.Records) {
-		made.rows.Release()
-		return record.Batch{}, nil, fmt.Errorf("BUG: decode %s: %d records made %d rows and %d rejects (invariant 6)", s.TopicPartition, len(s.Records), len(made.records), len(rejects))
+	filtered := admitted.filtered + made.filtered
+	if made.kept+len(rejects)+filtered != len(s.Records) {
+		batch.Release()
+		return record.Batch{}, nil, fmt.Errorf("BUG: decode %s: %d records made rows of %d records, %d rejects and %d filtered (invariant 6)", s.TopicPartition, len(s.Records), made.kept, len(rejects), filtered)
 	}
-	return record.Batch{Rows: made.rows, Records: made.records, Source: s}, rejects, nil
+	return batch, rejects, nil
 }
 
-// admit rejects what no format could read, and returns the rest's indexes and
-// their size in bytes.
-func (d *Decoder) admit(s *record.Slice) (keep []int32, rejects []record.Reject, size int64) {
+// largestGrowth bounds what change events grow by in a column: one may give two
+// rows, and a number of milliseconds in extended JSON becomes a time's text.
+const largestGrowth = 4
+
+// admitted are the records that a format gets to read.
+type admitted struct {
+	keep     []int32
+	rejects  []record.Reject
+	filtered int
+	size     int64 // in bytes
+}
+
+// admit rejects what no format could read.
+func (d *Decoder) admit(s *record.Slice) admitted {
 	needsValue := d.readsValue()
-	keep = make([]int32, 0, len(s.Records))
+	a := admitted{keep: make([]int32, 0, len(s.Records))}
 	for i := range s.Records {
 		r := &s.Records[i]
 		n := int64(len(r.Key) + len(r.Value))
 		switch {
 		case d.maxRecord > 0 && n > d.maxRecord:
-			rejects = append(rejects, record.Reject{Record: int32(i), Code: record.CodeTooLarge,
+			a.rejects = append(a.rejects, record.Reject{Record: int32(i), Code: record.CodeTooLarge,
 				Message: fmt.Sprintf("the record has %d bytes of key and value, expected at most %d (max_record_bytes)", n, d.maxRecord)})
+		case r.Value == nil && d.format.changes:
+			a.filtered++ // a tombstone follows a delete, for compacted topics
 		case r.Value == nil && needsValue:
-			rejects = append(rejects, record.Reject{Record: int32(i), Code: record.CodeTombstone,
-				Message: fmt.Sprintf("the record has no value (a tombstone), expected %s", formatNouns[d.format])})
+			a.rejects = append(a.rejects, record.Reject{Record: int32(i), Code: record.CodeTombstone,
+				Message: fmt.Sprintf("the record has no value (a tombstone), expected %s", d.format.noun)})
 		default:
-			keep = append(keep, int32(i))
+			a.keep = append(a.keep, int32(i))
 			for _, h := range r.Headers {
 				n += int64(len(h.Value))
 			}
-			size += n
+			a.size += n
 		}
 	}
-	return keep, rejects, size
+	return a
 }
-
-var formatNouns = map[string]string{"json": "a JSON object", "text": "text", "bytes": "bytes"}
 
 // readsValue tells whether a record without a value cannot become a row.
 func (d *Decoder) readsValue() bool {
-	for _, c := range d.columns {
+	for i := range d.columns {
+		c := &d.columns[i]
 		switch c.source.kind {
-		case sourcePath:
+		case sourcePath, sourceRest:
 			return true
 		case sourceValue:
 			if c.fallback == nil && !c.nullable {
@@ -203,8 +200,22 @@ func (s source) String() string {
 		return fromHeader + s.header
 	case sourcePath:
 		return "the document"
+	case sourceRest:
+		return fromRest
+	case sourceEnvelope:
+		return fromEnvelope + strings.Join(s.path, ".")
+	case sourceKeyPath:
+		return fromKey + "." + strings.Join(s.path, ".")
 	}
 	return fromValue
+}
+
+// describe names the source by what is read there.
+func (s source) describe() string {
+	if s.kind == sourcePath {
+		return "field " + strings.Join(s.path, ".")
+	}
+	return s.String()
 }
 
 // bytesOf returns the source's bytes in a record; nil if there are none.

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -38,7 +39,7 @@ func FuzzJSONAgainstEncodingJSON(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
-		batch, rejects, err := d.Decode(values(string(value)))
+		batch, rejects, err := d.Decode(context.Background(), values(string(value)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,7 +226,7 @@ func FuzzTextMatchesTheRecords(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, a, b, c []byte) {
 		s := values(string(a), string(b), string(c))
-		batch, rejects, err := d.Decode(s)
+		batch, rejects, err := d.Decode(context.Background(), s)
 		if err != nil {
 			t.Fatal(err)
 		}

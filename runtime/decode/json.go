@@ -1,192 +1,270 @@
 package decode
 
 import (
+	"context"
 	"fmt"
-	"slices"
+	"sync"
 
-	"github.com/apache/arrow-go/v18/arrow/array"
-
+	"github.com/calvelake/calve/runtime/decode/internal/fastjson"
+	"github.com/calvelake/calve/runtime/decode/registry"
 	"github.com/calvelake/calve/runtime/record"
 )
 
-// node is one member name on the paths of a decoder's columns.
-type node struct {
-	name    string
-	columns []int // that read this member itself
-	kids    []*node
+// jsonFormat is what a decoder of JSON documents knows, beside its columns.
+type jsonFormat struct {
+	*Decoder
+	value    *node // what the columns read of the value, or of the row of a change event; nil if nothing
+	key      *node // … of the key
+	envelope *node // … of the change event
+	rest     int   // the column of the fields that no column reads; -1 without one
+	reads    *reading
+	seeks    bool           // unseen fields are looked for (OnSchemaChange)
+	fast     *fastjson.Plan // nil if there is none for the columns
+	others   []int          // columns that the fast way does not write
+	readers  sync.Pool
 }
 
-// add makes the column read the member at the path.
-func (n *node) add(path []string, column int) {
-	for _, name := range path {
-		next := n.kid([]byte(name))
-		if next == nil {
-			next = &node{name: name}
-			n.kids = append(n.kids, next)
-		}
-		n = next
+// compileJSON makes the function that opens the reader of a batch.
+func compileJSON(d *Decoder, spec Spec) (func() rowReader, error) {
+	f := newJSONFormat(d, spec)
+	f.compileFast(spec)
+	if d.format.changes {
+		return compileChanges(f, spec)
 	}
-	n.columns = append(n.columns, column)
+	f.readers.New = func() any { return newJSONReader(f) }
+	return func() rowReader { return f.readers.Get().(*jsonReader) }, nil
 }
 
-func (n *node) kid(name []byte) *node {
-	for _, k := range n.kids {
-		if k.name == string(name) {
-			return k
+func newJSONFormat(d *Decoder, spec Spec) *jsonFormat {
+	f := &jsonFormat{Decoder: d, rest: -1, seeks: spec.seeks()}
+	for i := range d.columns {
+		src := d.columns[i].source
+		switch src.kind {
+		case sourcePath:
+			f.value = f.value.with(src.path, i)
+		case sourceKeyPath:
+			f.key = f.key.with(src.path, i)
+		case sourceEnvelope:
+			f.envelope = f.envelope.with(src.path, i)
+		case sourceRest:
+			f.rest = i
 		}
 	}
-	return nil
+	if f.value == nil && (f.seeks || f.rest >= 0) {
+		f.value = &node{}
+	}
+	f.reads = f.newReading()
+	return f
 }
 
-// document is one record's JSON while its row is made: all cells are parsed
-// before the first is appended, so that a rejected row leaves nothing in any
-// builder.
-type document struct {
-	d       *Decoder
-	found   [][]byte // the value of each column, nil if absent
-	wrong   [][]byte // a value on the column's path that is no object
-	cells   []cell
-	use     []*cell // the cell, or the default, that makes the column's value
+// with adds a path; n may be nil.
+func (n *node) with(path []string, column int) *node {
+	if n == nil {
+		n = &node{}
+	}
+	n.add(path, column)
+	return n
+}
+
+// jsonReader makes rows of JSON documents.
+type jsonReader struct {
+	f *jsonFormat
+	findings
 	scratch scratch
-	unknown int64
+	unseen  *unseen          // nil unless the format seeks
+	fast    *fastjson.Reader // of the batch; nil if none was asked for
 }
 
-func jsonRows(d *Decoder, s *record.Slice, keep []int32) (result, error) {
-	builder := array.NewRecordBuilder(d.mem, d.schema)
-	defer builder.Release()
-	builder.Reserve(len(keep))
-	n := len(d.columns)
-	doc := &document{d: d, found: make([][]byte, n), wrong: make([][]byte, n), cells: make([]cell, n), use: make([]*cell, n)}
-	made := result{records: make([]int32, 0, len(keep))}
-	for _, index := range keep {
-		if reject := doc.parse(&s.Records[index]); reject != nil {
-			reject.Record = index
-			made.rejects = append(made.rejects, *reject)
-			continue
-		}
-		for i := range d.columns {
-			d.columns[i].value.append(builder.Field(i), doc.use[i])
-		}
-		made.records = append(made.records, index)
+func newJSONReader(f *jsonFormat) *jsonReader {
+	j := &jsonReader{f: f, findings: newFindings(len(f.columns))}
+	if f.seeks {
+		j.unseen = newUnseen(f.reads)
 	}
-	made.rows = builder.NewRecordBatch()
-	d.unknown.Add(doc.unknown)
-	return made, nil
+	return j
 }
 
-// parse fills doc.use from a record, or says why it is rejected.
-func (doc *document) parse(r *record.Record) *record.Reject {
-	doc.scratch.reset()
-	if r.Value != nil && doc.d.readsDocument() {
-		if reject := doc.locate(r.Value); reject != nil {
-			return reject
+// read implements rowReader.
+func (j *jsonReader) read(_ context.Context, index int32, r *record.Record, rows *rows) (*record.Reject, error) {
+	document := r.Value
+	if j.f.format.wire && document != nil {
+		_, rest, err := registry.Parse(document)
+		if err != nil {
+			return &record.Reject{Code: record.CodeMalformed, Message: "the value is not in the wire format of a schema registry: " + err.Error()}, nil
+		}
+		document = rest
+	}
+	j.scratch.reset()
+	if j.readFast(document, rows) {
+		return j.writeOthers(index, r, document, rows), nil
+	}
+	j.reset()
+	unknown := int64(0)
+	if document != nil && j.f.readsDocument() {
+		var reject *record.Reject
+		if unknown, reject = j.locate(document); reject != nil {
+			return reject, nil
 		}
 	}
-	for i := range doc.d.columns {
-		c := &doc.d.columns[i]
-		if err := doc.column(i, r); err != nil {
-			return &record.Reject{Code: err.code, Column: c.name, Message: fmt.Sprintf("column %s: %s", c.name, err)}
+	if j.f.key != nil {
+		j.locateKey(r.Key)
+	}
+	for i := range j.f.columns {
+		if err := j.write(i, r, document, rows); err != nil {
+			rows.undo(rows.set.Row)
+			return j.f.columns[i].reject(err), nil
 		}
 	}
+	if j.unseen != nil && document != nil && unknown+j.scratch.unknown > 0 {
+		j.unseen.add(trim(document), r.Offset, &j.scratch)
+	}
+	rows.unknown += unknown + j.scratch.unknown
+	rows.next(index)
+	return nil, nil
+}
+
+// writeOthers writes the columns that the fast way does not, and ends the row.
+func (j *jsonReader) writeOthers(index int32, r *record.Record, document []byte, rows *rows) *record.Reject {
+	if len(j.f.others) > 0 {
+		j.reset()
+	}
+	if j.f.key != nil {
+		j.locateKey(r.Key)
+	}
+	for _, i := range j.f.others {
+		c := &j.f.columns[i]
+		var err *valueError
+		if c.source.kind == sourceRest { // the fast way reads no document that has any
+			err = c.writeMissing(nil, rows.set.Columns[i], rows.set.Row)
+		} else {
+			err = j.write(i, r, document, rows)
+		}
+		if err != nil {
+			rows.undo(rows.set.Row)
+			return c.reject(err)
+		}
+	}
+	rows.unknown += j.scratch.unknown
+	rows.next(index)
 	return nil
+}
+
+// end implements rowReader.
+func (j *jsonReader) end(*rows) (*ChangeError, error) {
+	change, err := j.finish()
+	j.f.readers.Put(j)
+	return change, err
+}
+
+// finish tells what the batch asks for and makes the reader ready for another.
+func (j *jsonReader) finish() (*ChangeError, error) {
+	j.closeFast()
+	var change *ChangeError
+	var err error
+	if j.unseen != nil {
+		change, err = j.unseen.change(j.f)
+		j.unseen.reset()
+	}
+	j.reset()
+	return change, err
 }
 
 // readsDocument tells whether a column reads the value or a part of it.
-func (d *Decoder) readsDocument() bool {
-	return slices.ContainsFunc(d.columns, func(c column) bool { return c.source.kind == sourceValue || c.source.kind == sourcePath })
+func (f *jsonFormat) readsDocument() bool {
+	for i := range f.columns {
+		switch f.columns[i].source.kind {
+		case sourceValue, sourcePath, sourceRest:
+			return true
+		}
+	}
+	return false
 }
 
 // locate finds the columns' values in the document.
-func (doc *document) locate(value []byte) *record.Reject {
-	if err := checkJSON(value); err != nil {
-		return &record.Reject{Code: record.CodeMalformed, Message: fmt.Sprintf("found %s, expected a JSON object: %s", excerpt(value), err)}
+func (j *jsonReader) locate(document []byte) (unknown int64, reject *record.Reject) {
+	if err := checkJSON(document); err != nil {
+		return 0, &record.Reject{Code: record.CodeMalformed, Message: fmt.Sprintf("found %s, expected a JSON object: %s", excerpt(document), err)}
 	}
-	if doc.d.tree == nil {
-		return nil // only kafka.value is read: any JSON will do
+	if j.f.value == nil {
+		return 0, nil // only kafka.value is read: any JSON will do
 	}
-	value = trim(value)
-	if value[0] != '{' {
-		return &record.Reject{Code: record.CodeType, Message: fmt.Sprintf("found %s, expected a JSON object", excerpt(value))}
+	document = trim(document)
+	if document[0] != '{' {
+		return 0, &record.Reject{Code: record.CodeType, Message: fmt.Sprintf("found %s, expected a JSON object", excerpt(document))}
 	}
-	clear(doc.found)
-	clear(doc.wrong)
-	doc.walk(doc.d.tree, value)
-	return nil
+	return j.walk(j.f.value, document, &j.scratch), nil
 }
 
-func (doc *document) walk(n *node, raw []byte) {
-	object := membersOf(raw)
-	for {
-		name, value, ok := object.next()
+// locateKey finds what columns read of the key. A key that is no JSON object
+// has nothing for them.
+func (j *jsonReader) locateKey(key []byte) {
+	if object := keyObject(key, &j.scratch); object != nil {
+		j.walk(j.f.key, object, &j.scratch)
+	}
+}
+
+// keyObject returns the object that a key is, without what Kafka Connect and
+// Confluent's serializers put around it; nil if it is none.
+func keyObject(key []byte, s *scratch) []byte {
+	key = withoutHeader(key)
+	if len(key) == 0 || checkJSON(key) != nil {
+		return nil
+	}
+	key = trim(key)
+	if key[0] != '{' {
+		return nil
+	}
+	if key = unwrapPayload(key, s); key[0] != '{' {
+		return nil
+	}
+	return key
+}
+
+// unwrapPayload returns the payload of an object {"schema": …, "payload": {…}},
+// as Kafka Connect's JSON converter writes with schemas.enable; any other object
+// as it is.
+func unwrapPayload(object []byte, s *scratch) []byte {
+	var schema, payload []byte
+	others := 0
+	for members := membersOf(object); ; {
+		name, member, ok := members.next()
 		if !ok {
-			return
+			break
 		}
-		kid := n.kid(doc.scratch.unescapeName(name))
-		if kid == nil {
-			doc.unknown++
-			continue
-		}
-		doc.forget(kid)
-		for _, c := range kid.columns {
-			doc.found[c] = value
-		}
-		switch {
-		case len(kid.kids) == 0, isNull(value):
-		case value[0] == '{':
-			doc.walk(kid, value)
+		switch string(s.unescapeName(name)) {
+		case "schema":
+			schema = member
+		case "payload":
+			payload = member
 		default:
-			doc.blame(kid, value)
+			others++
 		}
 	}
+	if others == 0 && schema != nil && payload != nil && (payload[0] == '{' || isNull(payload)) {
+		return payload
+	}
+	return object
 }
 
-// forget drops what an earlier member of the same name gave: the last wins as
-// a whole.
-func (doc *document) forget(n *node) {
-	for _, c := range n.columns {
-		doc.found[c] = nil
+// write writes the present row of column i.
+func (j *jsonReader) write(i int, r *record.Record, document []byte, rows *rows) *valueError {
+	c, to, row := &j.f.columns[i], rows.set.Columns[i], rows.set.Row
+	switch c.source.kind {
+	case sourceValue, sourceKey, sourceHeader:
+		return c.writeBytes(c.source.bytesOf(r), to, row)
+	case sourceRest:
+		return j.writeRest(c, document, to, row)
 	}
-	for _, k := range n.kids {
-		doc.forget(k)
-		for _, c := range k.columns {
-			doc.wrong[c] = nil
-		}
-	}
+	return j.writeFound(i, rows)
 }
 
-// blame notes for every column below n that value is in the way.
-func (doc *document) blame(n *node, value []byte) {
-	for _, k := range n.kids {
-		for _, c := range k.columns {
-			doc.wrong[c] = value
-		}
-		doc.blame(k, value)
+// writeFound writes the present row of a column from what was found for it.
+func (j *jsonReader) writeFound(i int, rows *rows) *valueError {
+	c, to, row := &j.f.columns[i], rows.set.Columns[i], rows.set.Row
+	if j.wrong[i] != nil {
+		return wrongType(j.wrong[i], "an object on the way to the column's value")
 	}
-}
-
-// column decides the cell of column i.
-func (doc *document) column(i int, r *record.Record) *valueError {
-	c := &doc.d.columns[i]
-	doc.use[i] = &doc.cells[i]
-	if c.source.bytesSource() {
-		if raw := c.source.bytesOf(r); raw != nil {
-			return c.parseBytes(raw, doc.use[i])
-		}
-	} else {
-		if doc.wrong[i] != nil {
-			return wrongType(doc.wrong[i], "an object on the way to the column's value")
-		}
-		if raw := doc.found[i]; raw != nil && !isNull(raw) {
-			return c.value.parse(raw, doc.use[i], &doc.scratch)
-		}
+	if raw := j.found[i]; raw != nil && !isNull(raw) {
+		return c.value.write(raw, to, row, &j.scratch)
 	}
-	switch {
-	case c.fallback != nil:
-		doc.use[i] = c.fallback
-	case c.nullable:
-		doc.use[i].null = true
-	default:
-		return &valueError{code: record.CodeMissing, found: doc.found[i], expected: c.value.name + ", since the column is neither nullable nor has a default"}
-	}
-	return nil
+	return c.writeMissing(j.found[i], to, row)
 }

@@ -2,137 +2,188 @@ package decode
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/calvelake/calve/runtime/decode/internal/literal"
+	"github.com/calvelake/calve/runtime/decode/internal/vector"
 	"github.com/calvelake/calve/runtime/record"
 )
 
-// kid returns a cell's next child, reusing what an earlier row left.
-func (c *cell) kid() *cell {
-	if len(c.kids) < cap(c.kids) {
-		c.kids = c.kids[:len(c.kids)+1]
-	} else {
-		c.kids = append(c.kids, cell{})
-	}
-	return &c.kids[len(c.kids)-1]
-}
-
-// parse reads the value of a field, which may be null or, if raw is nil,
+// write writes the value of a field, which may be null or, if raw is nil,
 // absent.
-func (f *field) parse(raw []byte, c *cell, s *scratch) *valueError {
+func (f *field) write(raw []byte, to *vector.Vector, row int, s *scratch) *valueError {
 	if raw != nil && !isNull(raw) {
-		return f.value.parse(raw, c, s)
+		return f.value.write(raw, to, row, s)
 	}
 	if !f.nullable {
 		return &valueError{code: record.CodeMissing, found: raw, expected: f.value.name + ", not null"}
 	}
-	c.null = true
+	to.SetNull(row)
 	return nil
 }
 
-func (v *valueType) parseStruct(raw []byte, c *cell, s *scratch) *valueError {
+func (v *value) writeStruct(raw []byte, to *vector.Vector, row int, s *scratch) *valueError {
 	if raw[0] != '{' {
 		return wrongType(raw, v.name+", an object")
 	}
 	// A later member of a name replaces an earlier one, so the values are
-	// found first and parsed afterwards.
-	found := make([][]byte, len(v.fields))
+	// found first and written afterwards.
+	var few [16][]byte
+	found := few[:min(len(v.fields), len(few))]
+	if len(v.fields) > len(few) {
+		found = make([][]byte, len(v.fields))
+	}
 	object := membersOf(raw)
 	for {
-		name, value, ok := object.next()
+		name, member, ok := object.next()
 		if !ok {
 			break
 		}
-		name = s.unescapeName(name)
-		for i := range v.fields {
-			if v.fields[i].name == string(name) {
-				found[i] = value
-			}
+		if i := v.fieldNamed(s.unescapeName(name)); i >= 0 {
+			found[i] = member
+		} else {
+			s.unknown++
 		}
 	}
-	c.kids = c.kids[:0]
 	for i := range v.fields {
-		if err := v.fields[i].parse(found[i], c.kid(), s); err != nil {
+		if err := v.fields[i].write(found[i], to.Kids[i], row, s); err != nil {
 			return err.inside(v.fields[i].name)
 		}
 	}
 	return nil
 }
 
-func (v *valueType) parseList(raw []byte, c *cell, s *scratch) *valueError {
+// fieldNamed returns the index of a struct's field, -1 if it has none of the
+// name.
+func (v *value) fieldNamed(name []byte) int {
+	for i := range v.fields {
+		if v.fields[i].name == string(name) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (v *value) writeList(raw []byte, to *vector.Vector, row int, s *scratch) *valueError {
 	if raw[0] != '[' {
 		return wrongType(raw, v.name+", an array")
 	}
-	c.kids = c.kids[:0]
-	array := elementsOf(raw)
-	for {
-		value, ok := array.next()
+	array, kid := elementsOf(raw), to.Kids[0]
+	for i := 0; ; i++ {
+		element, ok := array.next()
 		if !ok {
-			return nil
+			break
 		}
-		if err := v.fields[0].parse(value, c.kid(), s); err != nil {
-			return err.inside(fmt.Sprintf("[%d]", len(c.kids)-1))
+		if err := v.fields[0].write(element, kid, kid.Append(), s); err != nil {
+			return err.inside(fmt.Sprintf("[%d]", i))
 		}
 	}
+	to.End(row)
+	return nil
 }
 
-func (v *valueType) parseMap(raw []byte, c *cell, s *scratch) *valueError {
+// entry is a member of an object that is a map.
+type entry struct{ name, member []byte }
+
+func (v *value) writeMap(raw []byte, to *vector.Vector, row int, s *scratch) *valueError {
 	if raw[0] != '{' {
 		return wrongType(raw, v.name+", an object")
 	}
-	c.kids = c.kids[:0]
-	index := map[string]int{} // of the key's cell, by the key's canonical text
-	object := membersOf(raw)
-	for {
-		name, value, ok := object.next()
-		if !ok {
-			return nil
-		}
-		quoted := name
-		name = s.unescapeName(name)
-		key := cell{}
-		if err := v.fields[0].value.parseKey(quoted, name, &key, s); err != nil {
+	entries, err := v.entriesOf(raw, s)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		keys, items := to.Kids[0], to.Kids[1]
+		if err := v.fields[0].value.writeKey(e.name, keys, keys.Append()); err != nil {
 			return err.inside("key")
 		}
-		canonical := string(name)
-		if v.fields[0].value.kind != kindString {
-			canonical = fmt.Sprint(key.i)
+		if err := v.fields[1].write(e.member, items, items.Append(), s); err != nil {
+			return err.inside(excerpt(e.name))
 		}
-		at, again := index[canonical]
-		if !again {
-			at = len(c.kids)
-			index[canonical] = at
-			c.kid()
-			c.kid()
+	}
+	to.End(row)
+	return nil
+}
+
+// entriesOf lists an object's members in the order in which their keys come
+// first, each with the last value of its key.
+func (v *value) entriesOf(raw []byte, s *scratch) ([]entry, *valueError) {
+	var entries []entry
+	var index map[string]int // of a key in entries, once a search through them is slow
+	object := membersOf(raw)
+	for {
+		name, member, ok := object.next()
+		if !ok {
+			return entries, nil
 		}
-		k := &c.kids[at]
-		k.null, k.i, k.bytes = false, key.i, key.bytes
-		if err := v.fields[1].parse(value, &c.kids[at+1], s); err != nil {
-			return err.inside(excerpt(name))
+		name = s.unescapeName(name)
+		canonical := name
+		if v.fields[0].value.kind != vector.String {
+			canonical = canonicalKey(name)
+		}
+		at := -1
+		if index == nil {
+			at = slices.IndexFunc(entries, func(e entry) bool { return bytes.Equal(e.name, canonical) })
+		} else if i, again := index[string(canonical)]; again {
+			at = i
+		}
+		if at >= 0 {
+			entries[at].member = member
+			continue
+		}
+		entries = append(entries, entry{canonical, member})
+		switch {
+		case index != nil:
+			index[string(canonical)] = len(entries) - 1
+		case len(entries) == 16:
+			index = make(map[string]int, 64)
+			for i, e := range entries {
+				index[string(e.name)] = i
+			}
 		}
 	}
 }
 
-// parseKey reads a member's name as a map's key. quoted is the name as it is
-// written, name what it says.
-func (v *valueType) parseKey(quoted, name []byte, c *cell, s *scratch) *valueError {
-	switch v.kind {
-	case kindString:
-		c.bytes = name
-		return nil
-	case kindDate:
-		return v.parse(slices.Concat([]byte{'"'}, quoted, []byte{'"'}), c, s)
+// canonicalKey returns the one way to write a key that is a number: 0 of -0.
+func canonicalKey(name []byte) []byte {
+	if string(name) == "-0" {
+		return name[1:]
 	}
-	if _, err := literal.ParseNumber(name, nil); err != nil {
-		return wrongType(name, v.name+", a whole number")
-	}
-	return v.parse(name, c, s)
+	return name
 }
+
+// writeKey writes a member's name as a map's key.
+func (v *value) writeKey(name []byte, to *vector.Vector, row int) *valueError {
+	var err error
+	switch v.kind {
+	case vector.Int, vector.Long:
+		if _, notNumber := literal.ParseNumber(name, nil); notNumber != nil {
+			return wrongType(name, v.name+", a whole number")
+		}
+		err = v.leaf.Number(to, row, name)
+	case vector.Date:
+		if err = v.leaf.Text(to, row, name); err != nil {
+			return castError([]byte(strconv.Quote(string(name))), err)
+		}
+	default:
+		err = v.leaf.Text(to, row, name)
+	}
+	if err != nil {
+		return castError(name, err)
+	}
+	return nil
+}
+
+// unquote returns a JSON string's text: a part of raw if nothing is escaped,
+// else a part of s.text.
+func (s *scratch) unquote(raw []byte) []byte { return s.unescapeName(raw[1 : len(raw)-1]) }
 
 // unescapeName returns what a member's name says; it stays valid as long as
-// the row's cells.
+// the record is read.
 func (s *scratch) unescapeName(name []byte) []byte {
 	if bytes.IndexByte(name, '\\') < 0 {
 		return name
@@ -140,4 +191,14 @@ func (s *scratch) unescapeName(name []byte) []byte {
 	start := len(s.text)
 	s.text = unescape(s.text, name)
 	return s.text[start:len(s.text):len(s.text)]
+}
+
+func (s *scratch) decodeBase64(text []byte) ([]byte, bool) {
+	start := len(s.text)
+	decoded, err := base64.StdEncoding.AppendDecode(s.text, text)
+	if err != nil {
+		return nil, false
+	}
+	s.text = decoded
+	return decoded[start:len(decoded):len(decoded)], true
 }

@@ -13,14 +13,13 @@ import (
 	"github.com/calvelake/calve/runtime/record"
 )
 
-// Formats lists the formats that Compile knows.
-var Formats = []string{"json", "text", "bytes"}
-
-// Sources of a column that are not members of a JSON document.
+// Sources of a column that are not fields of the value.
 const (
-	fromValue  = "kafka.value"
-	fromKey    = "kafka.key"
-	fromHeader = "kafka.header." // and the header's name
+	fromValue    = "kafka.value"
+	fromKey      = "kafka.key"     // and, behind a dot, a field of it
+	fromHeader   = "kafka.header." // and the header's name
+	fromEnvelope = "debezium."     // and a field of the change event
+	fromRest     = "*"
 )
 
 // Spec says what a Decoder reads and which columns it makes.
@@ -38,6 +37,9 @@ type Spec struct {
 	// change streams: an update that changes one of them becomes two rows, the
 	// deletion of the old key and the creation of the new one.
 	NaturalKey []string
+	// UnavailableValue is what stands in change events for a value that they
+	// leave out (unavailable.value.placeholder); "" is Debezium's default.
+	UnavailableValue string
 	// Allocator holds the batches' memory; nil is memory.DefaultAllocator.
 	Allocator memory.Allocator
 }
@@ -52,10 +54,19 @@ type Schemas interface {
 // Column is one column of the rows.
 type Column struct {
 	Name string
-	// From is where the value is: kafka.key, kafka.value, kafka.header.<name>
-	// (the last header of that name), or, in format json, a path of member
-	// names joined by dots. Empty is the column's name in format json, and
-	// kafka.value in the others.
+	// From is where the value is:
+	//
+	//   - kafka.key, kafka.value, kafka.header.<name> (the last header of that
+	//     name): the bytes, as they are or as the text of a scalar;
+	//   - a path, field names joined by dots, of the value; in a format of change
+	//     events of the row;
+	//   - kafka.key.<path>: a field of the key, which is of the value's format;
+	//   - debezium.<path>: a field of the change event, as debezium.source.db;
+	//   - *: all fields that no column reads, as the JSON text of one object, null
+	//     if there are none.
+	//
+	// Empty is the field of the column's name, and kafka.value in formats
+	// without fields.
 	From     string
 	Type     arrow.DataType
 	Nullable bool
@@ -65,13 +76,17 @@ type Column struct {
 	// Encoding says how a value of the type is written, where there is more
 	// than one way; see Encodings.
 	Encoding string
+	// Added tells that the column is for a field that the source has and the
+	// project does not declare (Change.Add). In JSON its strings take every
+	// value, those that are no strings as JSON text.
+	Added bool
 }
 
 // source is where a column's value is found, after Compile.
 type source struct {
 	kind   sourceKind
 	header string   // the header's name, for sourceHeader
-	path   []string // member names, for sourcePath
+	path   []string // field names
 }
 
 type sourceKind uint8
@@ -80,14 +95,24 @@ const (
 	sourceValue sourceKind = iota
 	sourceKey
 	sourceHeader
-	sourcePath
+	sourcePath     // a field of the value, or of the row of a change event
+	sourceKeyPath  // a field of the key
+	sourceEnvelope // a field of the change event
+	sourceRest     // the fields that no column reads
 )
 
-// bytesSource tells whether the source is bytes rather than JSON.
-func (s source) bytesSource() bool { return s.kind != sourcePath }
+// isBytes tells whether the source is bytes rather than a field.
+func (s source) isBytes() bool {
+	return s.kind == sourceValue || s.kind == sourceKey || s.kind == sourceHeader
+}
+
+// seeks tells whether fields that no column reads are looked for.
+func (s Spec) seeks() bool {
+	return s.OnSchemaChange == SchemaChangeAppend || s.OnSchemaChange == SchemaChangeFail
+}
 
 func (s Spec) validate() error {
-	if !slices.Contains(Formats, s.Format) {
+	if _, known := findFormat(s.Format); !known {
 		return fmt.Errorf("format %q is not known; expected one of %s", s.Format, strings.Join(Formats, ", "))
 	}
 	if len(s.Columns) == 0 {
@@ -95,6 +120,11 @@ func (s Spec) validate() error {
 	}
 	if s.MaxRecordBytes < 0 {
 		return fmt.Errorf("max_record_bytes %d is negative; expected a number of bytes, or 0 for no limit", s.MaxRecordBytes)
+	}
+	switch s.OnSchemaChange {
+	case "", SchemaChangeIgnore, SchemaChangeAppend, SchemaChangeFail:
+	default:
+		return fmt.Errorf("on_schema_change %q is not known; expected %s, %s or %s", s.OnSchemaChange, SchemaChangeIgnore, SchemaChangeAppend, SchemaChangeFail)
 	}
 	seen := map[string]bool{}
 	for _, c := range s.Columns {
@@ -104,24 +134,43 @@ func (s Spec) validate() error {
 		if record.IsPositionColumn(c.Name) {
 			return fmt.Errorf("column %q: the name belongs to a position column that every staging table has; choose another", c.Name)
 		}
+		if f, _ := findFormat(s.Format); f.changes && record.IsChangeColumn(c.Name) {
+			return fmt.Errorf("column %q: the name belongs to a change column that every table over change events has; choose another", c.Name)
+		}
 		lower := strings.ToLower(c.Name)
 		if seen[lower] {
 			return fmt.Errorf("column %q: declared twice (names are compared ignoring case)", c.Name)
 		}
 		seen[lower] = true
 	}
+	rest := ""
+	for _, c := range s.Columns {
+		if c.From != fromRest {
+			continue
+		}
+		if rest != "" {
+			return fmt.Errorf("column %q: from \"*\" is column %q's already", c.Name, rest)
+		}
+		rest = c.Name
+	}
+	for _, name := range s.NaturalKey {
+		if !slices.ContainsFunc(s.Columns, func(c Column) bool { return c.Name == name }) {
+			return fmt.Errorf("natural_key: there is no column %q", name)
+		}
+	}
 	return nil
 }
 
-func (c Column) source(format string) (source, error) {
+func (c Column) source(f format) (source, error) {
 	from := c.From
 	if from == "" {
-		if format != "json" {
+		if !f.fields {
 			return source{kind: sourceValue}, nil
 		}
-		// The name itself is one member name, dots included.
+		// The name itself is one field name, dots included.
 		return source{kind: sourcePath, path: []string{c.Name}}, nil
 	}
+	kind, path := sourcePath, from
 	switch {
 	case from == fromValue:
 		return source{kind: sourceValue}, nil
@@ -129,15 +178,24 @@ func (c Column) source(format string) (source, error) {
 		return source{kind: sourceKey}, nil
 	case strings.HasPrefix(from, fromHeader) && len(from) > len(fromHeader):
 		return source{kind: sourceHeader, header: from[len(fromHeader):]}, nil
-	case strings.HasPrefix(from, "kafka."), format != "json":
-		return source{}, fmt.Errorf("column %q: from %q is not known; expected kafka.value, kafka.key or kafka.header.<name>%s",
-			c.Name, from, map[bool]string{true: ", or a path into the document"}[format == "json"])
+	case f.fields && from == fromRest:
+		return source{kind: sourceRest}, nil
+	case f.fields && strings.HasPrefix(from, fromKey+"."):
+		kind, path = sourceKeyPath, from[len(fromKey)+1:]
+	case f.changes && strings.HasPrefix(from, fromEnvelope):
+		kind, path = sourceEnvelope, from[len(fromEnvelope):]
+	case strings.HasPrefix(from, "kafka."), !f.fields:
+		expected := "kafka.value, kafka.key or kafka.header.<name>"
+		if f.fields {
+			expected = "kafka.value, kafka.key, kafka.key.<path>, kafka.header.<name>, or a path into the value"
+		}
+		return source{}, fmt.Errorf("column %q: from %q is not known; expected %s", c.Name, from, expected)
 	}
-	path := strings.Split(from, ".")
-	if slices.Contains(path, "") {
-		return source{}, fmt.Errorf("column %q: from %q has an empty part; expected member names joined by dots, as in customer.address.city", c.Name, from)
+	parts := strings.Split(path, ".")
+	if slices.Contains(parts, "") {
+		return source{}, fmt.Errorf("column %q: from %q has an empty part; expected field names joined by dots, as in customer.address.city", c.Name, from)
 	}
-	return source{kind: sourcePath, path: path}, nil
+	return source{kind: kind, path: parts}, nil
 }
 
 func buildSchema(columns []Column) *arrow.Schema {

@@ -39,6 +39,8 @@ func (p *Pipeline) decide(ctx context.Context, e *epoch) error {
 	if len(r.Changes) > 0 {
 		p.parts.Logger.Info("epoch committed", "epoch", r.Number, "tables", len(r.Changes), "records", delivered(r))
 	}
+	p.reportWarnings(e)
+	p.requestCommitted(ctx, r)
 	p.afterCommit(ctx, r)
 	return nil
 }
@@ -55,7 +57,7 @@ func (p *Pipeline) afterCommit(ctx context.Context, r *lakehouse.Epoch) {
 		}
 	}
 	if r.Number%p.config.pruneEvery() == 0 {
-		if err := p.parts.Lake.Log().Prune(ctx, r); err != nil {
+		if err := p.parts.Lake.Log().Prune(ctx, r, p.requests.kept(p.parts.Now())...); err != nil {
 			p.parts.Logger.Warn("epoch log not pruned; it is tried again later", "error", err)
 		}
 	}
@@ -63,6 +65,9 @@ func (p *Pipeline) afterCommit(ctx context.Context, r *lakehouse.Epoch) {
 
 // record uploads the epoch's files and makes its record.
 func (p *Pipeline) record(ctx context.Context, e *epoch) (*lakehouse.Epoch, error) {
+	if err := e.checkDeaths(); err != nil {
+		return nil, err
+	}
 	decided := p.parts.Now().UnixMicro()
 	audit := e.audit(decided)
 	if err := e.check(audit); err != nil {
@@ -84,6 +89,9 @@ func (p *Pipeline) record(ctx context.Context, e *epoch) (*lakehouse.Epoch, erro
 		Readers:    e.readers(),
 		Changes:    changes,
 		Tables:     p.tablesAfter(e, changes),
+	}
+	if e.request != nil {
+		r.Requests = []lakehouse.Request{*e.request}
 	}
 	return r, nil
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/calvelake/calve/lakehouse"
 	"github.com/calvelake/calve/runtime/record"
@@ -12,13 +15,17 @@ import (
 // epoch is what has been taken since the last commit: data files in the
 // making, and the counts that the audit table will show.
 type epoch struct {
-	number  int64
-	started int64 // µs
-	bytes   int64 // of records taken
-	slices  map[*reader]*taken
-	writers map[string]*lakehouse.Writer // by table
-	names   *lakehouse.Names
-	p       *Pipeline
+	number   int64
+	started  int64 // µs
+	bytes    int64 // of records taken
+	slices   map[*reader]*taken
+	replays  map[replayKey]record.Fate // changes that replayed dead letters make
+	request  *lakehouse.Request        // how far another command's request is; nil if this epoch carries none on
+	deaths   map[string]*deaths        // by model
+	warnings map[warned]Warning
+	writers  map[string]*lakehouse.Writer // by table
+	names    *lakehouse.Names
+	p        *Pipeline
 }
 
 // taken is what an epoch has taken of one reader's topics.
@@ -37,11 +44,14 @@ type fateKey struct {
 // begin starts the next epoch where the readers are.
 func (p *Pipeline) begin() *epoch {
 	e := &epoch{
-		number:  p.last + 1,
-		started: p.parts.Now().UnixMicro(),
-		slices:  map[*reader]*taken{},
-		writers: map[string]*lakehouse.Writer{},
-		p:       p,
+		number:   p.last + 1,
+		started:  p.parts.Now().UnixMicro(),
+		slices:   map[*reader]*taken{},
+		replays:  map[replayKey]record.Fate{},
+		deaths:   map[string]*deaths{},
+		warnings: map[warned]Warning{},
+		writers:  map[string]*lakehouse.Writer{},
+		p:        p,
 	}
 	e.names = p.parts.Lake.Names(e.number)
 	for _, r := range p.readers {
@@ -62,18 +72,24 @@ func (e *epoch) write(ctx context.Context, r *reader, o outcome) error {
 	f := fates[key]
 	f.Add(o.fate)
 	fates[key] = f
+	e.warn(o)
 	if err := e.bury(ctx, r, o); err != nil {
 		return err
 	}
-	if o.model.Table == nil || o.rows.Rows.NumRows() == 0 {
+	return e.writeRows(ctx, o.model, o.rows)
+}
+
+// writeRows adds rows to the files of a model's table, if it has one.
+func (e *epoch) writeRows(ctx context.Context, m *Model, batch record.Batch) error {
+	if m.Table == nil || batch.Rows.NumRows() == 0 {
 		return nil
 	}
-	rows, err := record.WithPositions(o.rows, e.p.parts.Allocator)
+	rows, err := record.WithPositions(batch, e.p.parts.Allocator)
 	if err != nil {
 		return err
 	}
 	defer rows.Release()
-	w, err := e.writer(o.model.Table)
+	w, err := e.writer(m.Table)
 	if err != nil {
 		return err
 	}
@@ -96,9 +112,24 @@ func (e *epoch) bury(ctx context.Context, r *reader, o outcome) error {
 			Epoch: e.number, Model: o.model.Name, Reader: r.name, Origin: origin,
 			Source: o.rows.Source, Reject: reject, PluginDigest: digest,
 		}
+		if reject.OfRow {
+			letters[i].RecordRows = rowsOfRecord(o.rows.Records, reject.Record)
+		}
 	}
+	e.countDeaths(o)
 	batch := lakehouse.DeadLetterBatch(letters, e.p.parts.Allocator)
 	defer batch.Release()
+	return e.writeLetters(ctx, batch)
+}
+
+// rowsOfRecord counts the rows of a record; indexes never decrease.
+func rowsOfRecord(records []int32, index int32) int32 {
+	first, _ := slices.BinarySearch(records, index)
+	end, _ := slices.BinarySearch(records, index+1)
+	return int32(end - first)
+}
+
+func (e *epoch) writeLetters(ctx context.Context, batch arrow.RecordBatch) error {
 	w, err := e.writer(e.p.table(lakehouse.DeadLettersDefinition(e.p.config.Name)))
 	if err != nil {
 		return err
@@ -114,8 +145,12 @@ func (e *epoch) took(r *reader, slices []record.Slice) {
 	}
 }
 
-// moved tells whether any position has moved since the epoch began.
+// moved tells whether any position has moved since the epoch began, or a
+// request was carried on.
 func (e *epoch) moved() bool {
+	if e.request != nil {
+		return true
+	}
 	for r, t := range e.slices {
 		if !maps.Equal(t.from, r.at.ends()) {
 			return true
@@ -200,6 +235,32 @@ func (e *epoch) audit(decided int64) []lakehouse.AuditRow {
 			}
 		}
 	}
+	return append(rows, e.auditReplays(decided)...)
+}
+
+// auditReplays renders what replays changed, a row for each model and
+// TopicPartition.
+func (e *epoch) auditReplays(decided int64) []lakehouse.AuditRow {
+	var rows []lakehouse.AuditRow
+	for _, key := range slices.SortedFunc(maps.Keys(e.replays), replayKey.compare) {
+		row := lakehouse.AuditRow{
+			Epoch: e.number, Writer: e.p.config.Nonce, ConfigHash: e.p.config.ConfigHash,
+			Reader: lakehouse.ReplayReader, Model: key.model, Fate: e.replays[key],
+			Range: lakehouse.Range{
+				ClusterID: key.ClusterID, TopicID: key.TopicID, Topic: key.Topic, Partition: key.Partition, LeaderEpoch: -1,
+			},
+			StartedAt: e.started, DecidedAt: decided,
+		}
+		if m := e.p.model(key.model); m != nil {
+			if m.Table != nil {
+				row.Table = m.Table.ID.String()
+			}
+			if m.Plugin != nil {
+				row.PluginDigest = m.Plugin.Digest()
+			}
+		}
+		rows = append(rows, row)
+	}
 	return rows
 }
 
@@ -214,6 +275,13 @@ func (e *epoch) counts(model string) lakehouse.Counts {
 				c.Dead += f.Dead
 				c.Filtered += f.Filtered
 			}
+		}
+	}
+	for key, f := range e.replays {
+		if key.model == model {
+			c.Out += f.Rows
+			c.Dead += f.Dead
+			c.Filtered += f.Filtered
 		}
 	}
 	return c

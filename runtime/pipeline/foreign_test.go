@@ -71,11 +71,11 @@ func (w *world) rollBack(id catalog.Identifier) error {
 	return w.alter(tbl, table.NewSetSnapshotRefUpdate(table.MainBranch, *parent, table.BranchRef, 0, 0, 0))
 }
 
-func (w *world) alter(tbl *table.Table, update table.Update) error {
+func (w *world) alter(tbl *table.Table, updates ...table.Update) error {
 	return w.catalog.Commit(context.Background(), []table.TableCommit{{
 		Identifier:   tbl.Identifier(),
 		Requirements: []table.Requirement{table.AssertTableUUID(tbl.Metadata().TableUUID())},
-		Updates:      []table.Update{update},
+		Updates:      updates,
 	}})
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -19,13 +21,20 @@ import (
 	"github.com/calvelake/calve/runtime/record"
 )
 
-// modelSpec is a model of a scenario. All have the columns id and kind.
+// modelSpec is a model of a scenario. All have the columns id and kind, unless
+// they declare others.
 type modelSpec struct {
 	name      string
 	topic     string
-	plugin    bool  // rows go through kindPlugin
-	ephemeral bool  // without a table
-	maxBytes  int64 // of a record, 0 for no limit
+	plugin    bool          // rows go through kindPlugin
+	strict    bool          // which refuses some rows of records that it splits
+	ephemeral bool          // without a table
+	maxBytes  int64         // of a record, 0 for no limit
+	former    *modelSpec    // what it was before it was changed
+	declared  []arrow.Field // beside id and kind, or in their place
+	onChange  string        // on_schema_change; "" is ignore
+	enforced  bool          // contract.enforced
+	stepped   bool          // with where, derive and data tests: see steps_test.go
 }
 
 var modelColumns = []arrow.Field{
@@ -36,36 +45,53 @@ var modelColumns = []arrow.Field{
 func (m modelSpec) definition() lakehouse.Definition {
 	return lakehouse.Definition{
 		ID:     catalog.Identifier{Namespace: "staging", Name: m.name},
-		Schema: arrow.NewSchema(append(modelColumns[:2:2], record.PositionFields()...), nil),
+		Schema: arrow.NewSchema(slices.Concat(m.columns(), m.derived(), record.PositionFields()), nil),
+		Fixed:  m.onChange == decode.SchemaChangeFail,
+		Exact:  m.enforced,
 	}
 }
 
-func (m modelSpec) build(tables map[string]*lakehouse.Table) (pipeline.Model, error) {
-	spec := decode.Spec{Format: "json", MaxRecordBytes: m.maxBytes}
-	for _, f := range modelColumns {
-		spec.Columns = append(spec.Columns, decode.Column{Name: f.Name, Type: f.Type, Nullable: f.Nullable})
+func (m modelSpec) columns() []arrow.Field {
+	columns := slices.Clone(modelColumns)
+	for _, f := range m.declared {
+		if i := slices.IndexFunc(columns, func(c arrow.Field) bool { return c.Name == f.Name }); i >= 0 {
+			columns[i] = f
+		} else {
+			columns = append(columns, f)
+		}
 	}
+	return columns
+}
+
+// build makes what the pipeline runs of a model; t is nil if it is ephemeral.
+func (m modelSpec) build(t *lakehouse.Table) (pipeline.Model, error) {
+	spec := decode.Spec{Format: "json", MaxRecordBytes: m.maxBytes, Columns: m.decoded(t)}
 	decoder, err := decode.Compile(spec)
 	if err != nil {
 		return pipeline.Model{}, err
 	}
-	built := pipeline.Model{Name: m.name, Topic: m.topic, Decoder: decoder}
-	if !m.ephemeral {
-		built.Table = tables[m.definition().ID.String()]
+	built := pipeline.Model{
+		Name: m.name, Topic: m.topic, Table: t, Evolves: m.onChange == decode.SchemaChangeAppend,
+		Decoder: growing{Decoder: decoder, columns: spec.Columns, tells: m.onChange != ""},
 	}
 	if m.plugin {
-		built.Plugin, built.PluginRef = kindPlugin{}, "by_kind"
+		built.Plugin, built.PluginRef = kindPlugin{strict: m.strict}, "by_kind"
 	}
-	return built, nil
+	if m.stepped {
+		err = m.addSteps(&built)
+	}
+	return built, err
 }
 
 // kindPlugin is a Transformer that does with a row what its kind says: drop,
-// reject, twice, trap; other rows pass.
-type kindPlugin struct{}
+// reject, twice, trap, torn (a row, and a refusal), or split: three rows, of
+// which a strict one refuses the second; of split-all it refuses all. Other
+// rows pass.
+type kindPlugin struct{ strict bool }
 
 func (kindPlugin) Digest() string { return "sha256-of-by_kind" }
 
-func (kindPlugin) Transform(_ context.Context, batch record.Batch) (record.Batch, []record.Reject, error) {
+func (p kindPlugin) Transform(_ context.Context, batch record.Batch) (record.Batch, []record.Reject, error) {
 	ids := batch.Rows.Column(0).(*array.Int64)
 	kinds := batch.Rows.Column(1).(*array.String)
 	b := array.NewRecordBuilder(memory.DefaultAllocator, batch.Rows.Schema())
@@ -73,19 +99,30 @@ func (kindPlugin) Transform(_ context.Context, batch record.Batch) (record.Batch
 	out := record.Batch{Source: batch.Source}
 	var rejects []record.Reject
 	for i, origin := range batch.Records {
-		copies := 1
+		copies, refused := 1, ""
 		switch kinds.Value(i) {
 		case "drop":
 			copies = 0
 		case "reject":
 			copies = 0
 			rejects = append(rejects, record.Reject{Record: origin, Code: "by_kind", Message: fmt.Sprintf("id %d asks to be rejected", ids.Value(i)), Column: "kind"})
+		case "torn":
+			rejects = append(rejects, record.Reject{Record: origin, Code: "by_kind", Message: "half of it is refused"})
 		case "twice":
 			copies = 2
+		case "split", "partly":
+			copies, refused = 3, "1"
+		case "split-all":
+			copies, refused = 3, "012"
 		case "trap":
 			return record.Batch{}, nil, errors.New("the plugin trapped")
 		}
-		for range copies {
+		for ordinal := range int32(copies) {
+			if p.strict && strings.Contains(refused, strconv.Itoa(int(ordinal))) {
+				rejects = append(rejects, record.Reject{Record: origin, OfRow: true, Row: ordinal, Code: record.CodeTest, Message: "the test fails"})
+				continue
+			}
+			out.Ordinals = append(out.Ordinals, ordinal)
 			b.Field(0).(*array.Int64Builder).Append(ids.Value(i))
 			b.Field(1).(*array.StringBuilder).AppendValues([]string{kinds.Value(i)}, []bool{kinds.IsValid(i)})
 			out.Records = append(out.Records, origin)
@@ -106,6 +143,9 @@ func (m modelSpec) fate(r record.Record) (rows, letters int) {
 	if r.Value == nil || tooLarge || json.NewDecoder(bytes.NewReader(r.Value)).Decode(&v) != nil || v.ID == nil {
 		return 0, 1
 	}
+	if m.stepped {
+		return m.steppedFate(*v.ID, v.Kind)
+	}
 	if !m.plugin || v.Kind == nil {
 		return 1, 0
 	}
@@ -116,6 +156,16 @@ func (m modelSpec) fate(r record.Record) (rows, letters int) {
 		return 0, 1
 	case "twice":
 		return 2, 0
+	case "split":
+		if m.strict {
+			return 2, 1
+		}
+		return 3, 0
+	case "split-all":
+		if m.strict {
+			return 0, 3
+		}
+		return 3, 0
 	}
 	return 1, 0
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/lakehouse"
-	"github.com/calvelake/calve/runtime/decode"
 	"github.com/calvelake/calve/runtime/record"
 )
 
@@ -38,14 +37,28 @@ type Transformer interface {
 	Digest() string
 }
 
+// Decoder makes rows of a model's records. It must be safe for concurrent use.
+type Decoder interface {
+	// Decode returns rows, which the caller releases, and what became none. An
+	// error stops the pipeline, but for a decode.ChangeError: then nothing was
+	// made of the slice, and a decoder with more columns can take it.
+	Decode(ctx context.Context, s *record.Slice) (record.Batch, []record.Reject, error)
+}
+
 // Model is one model as the loop runs it.
 type Model struct {
 	Name      string
 	Topic     string
-	Decoder   *decode.Decoder
+	Decoder   Decoder
+	Before    []Step      // of decoded rows: where
 	Plugin    Transformer // nil without one
 	PluginRef string
+	After     []Step           // of the plugin's rows: derive, data tests
 	Table     *lakehouse.Table // nil for an ephemeral model
+	// Evolves lets the table follow the source (on_schema_change:
+	// append_new_columns); else a change of the source that the decoder tells
+	// of stops the pipeline.
+	Evolves bool
 }
 
 // Config is how a pipeline cuts epochs. Validate it before New.
@@ -69,6 +82,12 @@ type Config struct {
 	// by default. Reading the log at a start costs one object an epoch, pruning
 	// a few requests.
 	PruneEvery int64
+	// RequestsEvery is how often requests of other commands are looked for, at
+	// ends of epochs; 3 s by default. It costs a listing.
+	RequestsEvery time.Duration
+	// MaxDeadRatio stops the pipeline before an epoch in which more of a model's
+	// records are dead than this, of at least 100; nil is never.
+	MaxDeadRatio *float64
 	// DiscoverEvery is how often new partitions are looked for; 0 is never.
 	DiscoverEvery time.Duration
 	// Until ends the run when every TopicPartition has been read up to its
@@ -104,6 +123,9 @@ type Parts struct {
 	Open func(ctx context.Context, positions []record.Position) (Source, error)
 	// Discover shows the topics as they are now; nil if DiscoverEvery is 0.
 	Discover func(ctx context.Context) ([]Topic, error)
+	// Rebuild makes a model anew, for its table with columns that it did not
+	// have; nil if no model evolves.
+	Rebuild func(ctx context.Context, m Model, t *lakehouse.Table) (Model, error)
 	// Confirm tells the broker how far tables are, for lag dashboards; its
 	// failure is logged and forgotten (invariant 2).
 	Confirm   func(ctx context.Context, positions []record.Position) error
@@ -121,6 +143,7 @@ type Pipeline struct {
 	tables     map[string]int64 // last epoch by table
 	recorded   time.Time        // when the last record was appended
 	discovered time.Time
+	requests   requests
 	stats      stats
 }
 
@@ -130,6 +153,7 @@ func New(config Config, parts Parts) *Pipeline {
 	return &Pipeline{
 		config: config, parts: parts, readers: newReaders(parts),
 		last: parts.Start.Last, tables: maps.Clone(parts.Start.Epochs), recorded: now, discovered: now,
+		requests: newRequests(parts),
 	}
 }
 
@@ -145,7 +169,8 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	}()
 	for {
 		e := p.begin()
-		if err := p.fill(ctx, e); err != nil {
+		var needed *neededChange // ends the epoch before the slice that needs it
+		if err := p.fill(ctx, e); err != nil && !errors.As(err, &needed) {
 			e.abort()
 			return err
 		}
@@ -154,6 +179,11 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		}
 		if p.done() || ctx.Err() != nil {
 			return nil
+		}
+		if needed != nil {
+			if err := p.evolve(ctx, needed); err != nil {
+				return err
+			}
 		}
 		p.readers = joinReaders(p.readers)
 		p.discover(ctx)
@@ -178,12 +208,16 @@ func (p *Pipeline) finish(ctx context.Context, e *epoch) error {
 	return p.decide(finishing, e)
 }
 
-// fill takes steps until the epoch is due. A reader that began later goes
+// fill takes steps until the epoch is due. What another command asked for comes
+// first, for at most half of the epoch. A reader that began later goes
 // first, for at most half of the epoch; when it reaches the first reader the
 // epoch ends there, so that its record shows the two at one place.
 func (p *Pipeline) fill(ctx context.Context, e *epoch) error {
 	due, cancel := context.WithTimeout(ctx, p.config.Interval)
 	defer cancel()
+	if err := p.carryOut(ctx, due, e); err != nil {
+		return err
+	}
 	for _, r := range p.readers[1:] {
 		met, err := p.catchUp(due, e, r)
 		if err != nil || met {
@@ -233,15 +267,7 @@ func (p *Pipeline) step(due context.Context, e *epoch, r *reader, ends map[recor
 	ctx := context.WithoutCancel(due) // what was polled is carried to its files
 	taken, dropped := cut(polled, ends)
 	outcomes, err := r.each(taken, func(m *Model, s *record.Slice) (outcome, error) {
-		rows, rejects, err := m.Decoder.Decode(s) // 2 decode
-		if err != nil {
-			return outcome{}, fmt.Errorf("decode %s at %d: %w", s.TopicPartition, s.From, err)
-		}
-		rows, refused, err := m.transform(ctx, rows) // 3 transform
-		if err != nil {
-			return outcome{}, err
-		}
-		return newOutcome(m, rows, append(rejects, refused...)), nil
+		return m.carry(ctx, s) // 2 decode, 3 transform
 	})
 	defer release(outcomes)
 	if err != nil {
@@ -263,9 +289,9 @@ func (p *Pipeline) ended(r *reader) bool {
 	return p.config.Until != nil && r.at.reached(p.config.Until)
 }
 
-// done tells whether all readers are.
+// done tells whether all readers are, and nothing that was asked for is left.
 func (p *Pipeline) done() bool {
-	return !slices.ContainsFunc(p.readers, func(r *reader) bool { return !p.ended(r) })
+	return !p.requests.pending && !slices.ContainsFunc(p.readers, func(r *reader) bool { return !p.ended(r) })
 }
 
 // discover takes in partitions that topics have got since it last looked.

@@ -53,6 +53,7 @@ type runOptions struct {
 	heartbeat, discover time.Duration // 0 is never
 	pruneEvery          int64         // 0 is the default
 	onDataLoss          pipeline.OnDataLoss
+	maxDeadRatio        *float64
 }
 
 func (w *world) newProcess(o runOptions) *process {
@@ -131,7 +132,7 @@ func (p *process) run(ctx context.Context) error {
 		Open: func(_ context.Context, positions []record.Position) (pipeline.Source, error) {
 			return p.source(positions), nil
 		},
-		Confirm: p.confirm, Now: time.Now, Logger: logger, Allocator: memory.DefaultAllocator,
+		Rebuild: p.world.rebuild, Confirm: p.confirm, Now: time.Now, Logger: logger, Allocator: memory.DefaultAllocator,
 		Discover: func(context.Context) ([]pipeline.Topic, error) { return p.world.broker.describe(p.world.topicNames()) },
 	}).Run(ctx)
 }
@@ -142,6 +143,7 @@ func (p *process) config(topics []pipeline.Topic) pipeline.Config {
 		Name: pipelineName, ConfigHash: "hash", Nonce: p.nonce, Host: "host",
 		Interval: o.interval, MaxBytes: o.maxBytes, PollRecords: o.poll,
 		Heartbeat: o.heartbeat, DiscoverEvery: o.discover, PruneEvery: o.pruneEvery,
+		MaxDeadRatio: o.maxDeadRatio,
 	}
 	if o.once {
 		c.Until = map[record.TopicPartition]int64{}

@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/calvelake/calve/catalog"
 	"github.com/calvelake/calve/lakehouse"
+	"github.com/calvelake/calve/runtime/decode"
 	"github.com/calvelake/calve/runtime/record"
 )
 
@@ -60,6 +62,7 @@ type sequence struct {
 	options  runOptions
 	produced int
 	foreign  map[catalog.Identifier]int // rows appended by others
+	columns  int                        // added by others
 	story    []string
 }
 
@@ -69,7 +72,7 @@ func newSequence(t *testing.T, seed uint64) *sequence {
 	w := newQuickWorld(t)
 	s := &sequence{Rand: rand.New(rand.NewPCG(seed, 2)), world: w, foreign: map[catalog.Identifier]int{}}
 	w.separate = s.IntN(2) == 0
-	w.models = []modelSpec{{name: "by_kind", topic: "events", plugin: true}, {name: "all", topic: "events"}}
+	w.models = []modelSpec{{name: "by_kind", topic: "events", plugin: true}, {name: "all", topic: "events", onChange: decode.SchemaChangeAppend}}
 	w.broker.create("events", 2)
 	s.options = runOptions{
 		interval: 10 * time.Second, maxBytes: int64(1 + s.IntN(200)), poll: 1 + s.IntN(6),
@@ -104,7 +107,9 @@ func (s *sequence) play() error {
 
 // event is one random event.
 func (s *sequence) event() error {
-	switch s.IntN(16) {
+	switch s.IntN(17) {
+	case 16:
+		return s.ask()
 	case 0, 1, 2:
 		return s.produce()
 	case 3:
@@ -129,7 +134,20 @@ func (s *sequence) event() error {
 	return s.run(writers[s.IntN(len(writers))])
 }
 
-var recordTexts = []string{`{"id":%d}`, `{"id":%d,"kind":"twice"}`, `{"id":%d,"kind":"drop"}`, `{"id":%d,"kind":"reject"}`, `{"no id":%d}`, `%d no json`}
+// ask asks for a replay, or now and then a discard, of what is dead by now. The
+// models refuse all of it again: what counts is that each letter is taken once.
+func (s *sequence) ask() error {
+	r := lakehouse.LetterRequest{Version: lakehouse.RequestVersion, Kind: lakehouse.RequestReplay, ID: fmt.Sprintf("r%03d", len(s.story))}
+	if s.IntN(3) == 0 {
+		r.Kind, r.Filter.Models = lakehouse.RequestDiscard, []string{"all"}
+	}
+	s.tell("request %s asks for a %s", r.ID, r.Kind)
+	return s.world.lake().Requests().Put(context.Background(), r)
+}
+
+var recordTexts = []string{`{"id":%d}`, `{"id":%d,"kind":"twice"}`, `{"id":%d,"kind":"drop"}`, `{"id":%d,"kind":"reject"}`, `{"no id":%d}`, `%d no json`,
+	`{"id":%d,"color":"red"}`, `{"id":%d,"size":1}`, `{"id":%d,"size":5000000000}`, // which widens the column
+}
 
 func (s *sequence) produce() error {
 	partitions := len(s.world.broker.topics["events"].partitions)
@@ -161,9 +179,14 @@ func (s *sequence) alterTable() error {
 	if _, err := s.world.load(id); errors.Is(err, catalog.ErrNoSuchTable) {
 		return nil
 	}
-	if s.IntN(2) == 0 {
+	switch s.IntN(5) {
+	case 0, 1:
 		s.tell("%s is compacted", id)
 		return s.world.foreignCompact(id)
+	case 2:
+		s.columns++
+		s.tell("a column is added to %s", id)
+		return s.world.foreignColumn(id, fmt.Sprintf("theirs_%d", s.columns))
 	}
 	s.foreign[id]++
 	s.tell("a row is appended to %s", id)
@@ -174,12 +197,13 @@ var (
 	// The more often a name is there, the more often it is drawn.
 	faultySeams = []string{
 		"poll", "file", "file-create", "file-write", "manifest", "manifest-list", "read-record", "floor", "log", "delete", "read", "namespace", "create",
-		"load", "load", "record", "record", "record", "record", "commit", "commit", "commit", "commit",
+		"load", "load", "record", "record", "record", "record", "commit", "commit", "commit", "commit", "schema", "schema",
 	}
-	lateSeams  = []string{"file", "manifest", "manifest-list", "floor", "record", "record", "record", "commit", "commit", "commit"}
+	lateSeams  = []string{"schema", "file", "manifest", "manifest-list", "floor", "record", "record", "record", "commit", "commit", "commit"}
 	stoppingAt = []string{
 		"", "idle", "idle", "idle", "start", "polled", "file", "before-manifest", "manifest-list", "load", "read-record", "log", "before-log", "floor", "before-floor", "delete",
 		"before-record", "before-record", "before-record", "record", "record", "record", "before-commit", "before-commit", "before-commit", "commit",
+		"before-schema", "schema",
 	}
 	failureModes = []string{"before", "lost-reply", "late", "crash-before", "crash-after"}
 )
@@ -260,6 +284,12 @@ func (s *sequence) settle() error {
 	if err := s.world.check(); err != nil {
 		return err
 	}
+	if left, err := s.world.showRequests(); err != nil || left[0] != "none" {
+		return fmt.Errorf("requests %q were not carried out (%v)", left, err)
+	}
+	if err := s.world.checkTaken(); err != nil {
+		return err
+	}
 	return s.checkComplete()
 }
 
@@ -274,7 +304,7 @@ func (s *sequence) checkComplete() error {
 		for i, p := range s.world.broker.topics["events"].partitions {
 			var end int64
 			for _, a := range audit {
-				if a.text("model") == m.name && a.Partition == int32(i) {
+				if a.text("model") == m.name && a.text("reader") != lakehouse.ReplayReader && a.Partition == int32(i) {
 					end = max(end, a.number("to_offset"))
 				}
 			}

@@ -25,6 +25,10 @@ func Rederive(ctx context.Context, config Config, parts Parts, decided *lakehous
 	if config.ConfigHash != decided.ConfigHash {
 		return nil, fmt.Errorf("%w: the project has changed since epoch %d was decided; check out what it was then", lakehouse.ErrNotReproduced, decided.Number)
 	}
+	if len(decided.Requests) > 0 {
+		return nil, fmt.Errorf("%w: epoch %d carried out request %s too, and Kafka does not have what it changed; restore the files from a copy of the warehouse",
+			lakehouse.ErrNotReproduced, decided.Number, decided.Requests[0].ID)
+	}
 	config.Nonce = decided.Writer // the audit rows name who decided
 	parts.Readers = assignmentsOf(decided)
 	parts.Open = datedSources(parts.Open, decided.DecidedAt)

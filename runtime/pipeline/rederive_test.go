@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/lakehouse"
+	"github.com/calvelake/calve/runtime/decode"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/record"
 )
@@ -51,6 +53,7 @@ func (w *rederiver) process() (pipeline.Config, pipeline.Parts) {
 			}
 			return s, nil
 		},
+		Rebuild:  w.rebuild,
 		Discover: func(context.Context) ([]pipeline.Topic, error) { return w.broker.describe(w.topicNames()) },
 		Now:      time.Now, Logger: logger, Allocator: memory.DefaultAllocator,
 	}
@@ -108,7 +111,11 @@ func (w *rederiver) rederive(number int64, change func(*pipeline.Config)) error 
 	}
 	parts.Start = &lakehouse.Start{Last: number - 1, Tables: map[string]*lakehouse.Table{}, Epochs: map[string]int64{}}
 	for _, d := range w.definitions() {
-		if parts.Start.Tables[d.ID.String()], err = parts.Lake.Ensure(ctx, d); err != nil {
+		name, schema := d.ID.String(), lakehouse.CurrentSchema
+		if c := e.Change(name); c != nil {
+			schema = c.SchemaID
+		}
+		if parts.Start.Tables[name], err = parts.Lake.OpenAt(ctx, d.ID, schema); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -186,6 +193,38 @@ func TestRederivedEpochsAreWhatTheyWere(t *testing.T) {
 			}
 			if got, want := fmt.Sprintf("%+v", after.Models), fmt.Sprintf("%+v", before.Models); got != want {
 				t.Errorf("epoch %d: models\n%s\nwant\n%s", number, got, want)
+			}
+		}
+	})
+}
+
+// Epochs before and after a change of the schema are derived with the columns
+// that they had.
+func TestRederivedEpochsHaveTheColumnsOfTheirTime(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := &rederiver{world: newWorld(t)}
+		defer w.close()
+		w.models = []modelSpec{{name: "orders", topic: "orders", onChange: decode.SchemaChangeAppend}}
+		w.broker.create("orders", 1)
+		w.produce("orders", 0, `{"id":1}`, `{"id":2}`)
+		w.runOnce()
+		w.produce("orders", 0, `{"id":3,"size":1}`)
+		w.runOnce()
+		w.produce("orders", 0, `{"id":4,"size":5000000000,"color":"red"}`)
+		w.runOnce()
+		before, err := w.showTable("orders")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for number := int64(1); number <= 3; number++ {
+			if err := w.rederive(number, nil); err != nil {
+				t.Fatalf("epoch %d: %v", number, err)
+			}
+			if after, err := w.showTable("orders"); err != nil || !slices.Equal(after, before) {
+				t.Errorf("epoch %d: error %v, rows\n%s\nwant\n%s", number, err, indent(after), indent(before))
+			}
+			if v := w.verified(); !v.Proven {
+				t.Errorf("epoch %d: %v", number, v.CounterExamples)
 			}
 		}
 	})

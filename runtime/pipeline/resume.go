@@ -209,8 +209,11 @@ func (r *resumption) addNew(assignments []Assignment, w Wanted) []Assignment {
 	i := slices.IndexFunc(assignments, func(a Assignment) bool { return r.begins(a, w.Topic) })
 	if i < 0 {
 		name := w.Name
-		if len(assignments) == 0 {
+		switch {
+		case len(assignments) == 0:
 			name = MainReader
+		case name == MainReader || name == lakehouse.ReplayReader:
+			name += "-model" // no model has a name with a hyphen
 		}
 		assignments = append(assignments, Assignment{Name: name})
 		i = len(assignments) - 1

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -147,6 +148,8 @@ var commands = map[string]func(*world, arguments) ([]string, error){
 	"clock":        clock,
 	"append":       appendForeign,
 	"delete":       deleteForeign,
+	"alter":        alterForeign,
+	"schema":       func(w *world, a arguments) ([]string, error) { return w.showSchema(a.next()) },
 	"accept":       func(w *world, a arguments) ([]string, error) { return nil, w.acceptHead(staging(a.next())) },
 	"roll-back":    func(w *world, a arguments) ([]string, error) { return nil, w.rollBack(staging(a.next())) },
 	"table":        func(w *world, a arguments) ([]string, error) { return w.showTable(a.next()) },
@@ -155,6 +158,9 @@ var commands = map[string]func(*world, arguments) ([]string, error){
 	"audit":        func(w *world, _ arguments) ([]string, error) { return w.showAudit() },
 	"dead-letters": func(w *world, _ arguments) ([]string, error) { return w.showDeadLetters() },
 	"orphans":      func(w *world, _ arguments) ([]string, error) { return w.showOrphans() },
+	"request":      request,
+	"requests":     func(w *world, _ arguments) ([]string, error) { return w.showRequests() },
+	"verify":       func(w *world, _ arguments) ([]string, error) { return w.verify() },
 	"check":        func(w *world, _ arguments) ([]string, error) { return nil, w.check() },
 }
 
@@ -175,14 +181,27 @@ func addPartitions(w *world, a arguments) ([]string, error) {
 	return nil, w.broker.grow(a.next(), int(a.number("to", 0)))
 }
 
-// model NAME topic=T [plugin] [ephemeral] [max-record-bytes=N]: again, the
+// model NAME topic=T [plugin] [strict] [ephemeral] [max-record-bytes=N]
+// [column=(NAME TYPE)]... [on-schema-change=] [enforced] [stepped]: again, the
 // model is changed.
 func makeModel(w *world, a arguments) ([]string, error) {
 	m := modelSpec{
-		name: a.next(), topic: a.text("topic", ""), plugin: a.has("plugin"), ephemeral: a.has("ephemeral"),
-		maxBytes: a.number("max-record-bytes", 0),
+		name: a.next(), topic: a.text("topic", ""), plugin: a.has("plugin"), strict: a.has("strict"), ephemeral: a.has("ephemeral"),
+		maxBytes: a.number("max-record-bytes", 0), onChange: a.text("on-schema-change", ""), enforced: a.has("enforced"), stepped: a.has("stepped"),
 	}
-	w.models = append(slices.DeleteFunc(w.models, func(have modelSpec) bool { return have.name == m.name }), m)
+	for _, text := range a.all("column") {
+		f, err := parseColumn(text)
+		if err != nil {
+			return nil, err
+		}
+		m.declared = append(m.declared, f)
+	}
+	w.models = append(slices.DeleteFunc(w.models, func(have modelSpec) bool {
+		if have.name == m.name {
+			m.former = &have
+		}
+		return have.name == m.name
+	}), m)
 	return nil, nil
 }
 
@@ -228,7 +247,7 @@ func alterPartition(alter func(*partition, arguments)) func(*world, arguments) (
 }
 
 // run [once] [until=POINT] [for=DURATION] [interval=] [max-bytes=] [poll=RECORDS]
-// [give-up=] [prune-every=EPOCHS] [heartbeat=] [discover=] [record-loss] [fault=(…)] [quiet]:
+// [give-up=] [prune-every=EPOCHS] [heartbeat=] [discover=] [max-dead-ratio=] [record-loss] [fault=(…)] [quiet]:
 // POINT is start, polled (nothing is left to poll), idle (and all is committed), end, a seam (behind it) or before-SEAM, with :DETAIL.
 // With quiet only the last step is printed.
 func run(w *world, a arguments) ([]string, error) {
@@ -241,6 +260,13 @@ func run(w *world, a arguments) ([]string, error) {
 	o.interval = a.duration("interval", 10*time.Second)
 	o.giveUp = a.duration("give-up", 0)
 	o.pruneEvery = a.number("prune-every", 0)
+	if text := a.text("max-dead-ratio", ""); text != "" {
+		ratio, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, err
+		}
+		o.maxDeadRatio = &ratio
+	}
 	o.heartbeat, o.discover = a.duration("heartbeat", 0), a.duration("discover", 0)
 	if a.has("record-loss") {
 		o.onDataLoss = pipeline.RecordLoss

@@ -24,8 +24,10 @@ import (
 //	file, file-create, file-write             of data files; detail: the table
 //	manifest, manifest-list, metadata         of a table's metadata; detail: the table
 //	record, read-record, floor, log, delete   of the epoch log; detail: the number
+//	request, requests, read-request           of requests; detail: the id
 //	read                                      of any other object
 //	namespace, load, create, commit           of the catalog; detail: the tables
+//	schema                                    a commit that changes a table's schema
 type call struct{ seam, detail string }
 
 func (c call) String() string { return strings.TrimSpace(c.seam + " " + c.detail) }
@@ -44,6 +46,9 @@ func storeCall(c storage.Call) call {
 	below := strings.TrimPrefix(c.Location, storeRoot+"/")
 	if number, ok := strings.CutPrefix(below, "_calve/"+pipelineName+"/epochs/"); ok {
 		return logCall(c.Op, number)
+	}
+	if id, ok := strings.CutPrefix(below, "_calve/"+pipelineName+"/requests/"); ok {
+		return requestCall(c.Op, id)
 	}
 	if strings.HasPrefix(below, "_calve/") {
 		if c.Op == storage.OpPut {
@@ -73,6 +78,18 @@ func storeCall(c storage.Call) call {
 		return call{"delete", name}
 	}
 	return call{"read", name}
+}
+
+func requestCall(op storage.Operation, id string) call {
+	switch op {
+	case storage.OpPut:
+		return call{"request", id}
+	case storage.OpGet:
+		return call{"read-request", id}
+	case storage.OpDelete:
+		return call{"delete", "request " + id}
+	}
+	return call{"requests", ""}
 }
 
 func logCall(op storage.Operation, number string) call {
@@ -276,7 +293,7 @@ func (p *process) onStore(e storage.Event) {
 // note tells of calls that change what others see, and of those that fail.
 func (p *process) note(c call, err error) {
 	var fault *injected
-	told := slices.Contains([]string{"file", "record", "floor", "create", "commit"}, c.seam)
+	told := slices.Contains([]string{"file", "record", "floor", "create", "commit", "schema"}, c.seam)
 	switch {
 	case err == nil && told:
 		p.say("%s", c)
@@ -324,7 +341,11 @@ func (s seamCatalog) Commit(ctx context.Context, commits []table.TableCommit) er
 	for i, c := range commits {
 		names[i] = strings.Join(c.Identifier, ".")
 	}
-	return s.process.pass(call{"commit", strings.Join(names, " ")}, func() error {
+	seam := "commit"
+	if changesSchema(commits) {
+		seam = "schema"
+	}
+	return s.process.pass(call{seam, strings.Join(names, " ")}, func() error {
 		if s.process.isDead() { // a request that outlived its process
 			return s.process.world.catalog.Commit(context.WithoutCancel(ctx), commits)
 		}

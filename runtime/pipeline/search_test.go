@@ -33,14 +33,15 @@ func (p point) fault() *fault {
 
 // written are the seams whose calls change what others see: their reply can be
 // lost.
-var written = []string{"file", "manifest", "manifest-list", "metadata", "record", "floor", "delete", "namespace", "create", "commit"}
+var written = []string{"file", "manifest", "manifest-list", "metadata", "record", "floor", "delete", "namespace", "create", "commit", "schema"}
 
 // tale is what a search runs again and again: a world, and how it is run.
 type tale struct {
 	separate bool
 	options  runOptions
 	models   []modelSpec
-	records  [][]string // by partition of the topic events
+	records  [][]string           // by partition of the topic events
+	prepare  func(w *world) error // what happened before; may be nil
 }
 
 // shortTale has two models on a topic of two partitions, records of every fate,
@@ -68,6 +69,11 @@ func (s tale) world(t testing.TB) *world {
 		}
 		for j := range p.records {
 			p.records[j].Timestamp = int64(j) // alike in every world
+		}
+	}
+	if s.prepare != nil {
+		if err := s.prepare(w); err != nil {
+			t.Error(err)
 		}
 	}
 	return w

@@ -85,7 +85,7 @@ func (w *world) showTable(model string) ([]string, error) {
 	}
 	var lines []string
 	for _, r := range rows {
-		lines = append(lines, fmt.Sprintf("%s@%d.%d id=%d kind=%s", r.TopicPartition, r.offset, r.ordinal, r.number("id"), r.optional("kind")))
+		lines = append(lines, fmt.Sprintf("%s@%d.%d id=%d kind=%s%s", r.TopicPartition, r.offset, r.ordinal, r.number("id"), r.optional("kind"), r.extras()))
 	}
 	return lines, nil
 }
@@ -101,6 +101,14 @@ func (w *world) showDeadLetters() ([]string, error) {
 	}
 	var lines []string
 	for _, r := range rows {
+		if outcome := r.text("resolution"); outcome != "" {
+			line := fmt.Sprintf("%s@%d.%d %s epoch=%d %s by %s", r.TopicPartition, r.offset, r.ordinal, r.text("model"), r.number("epoch"), outcome, r.text("request_id"))
+			if outcome == string(lakehouse.Refused) {
+				line += fmt.Sprintf(", %s: %s", r.text("reason_code"), r.text("message"))
+			}
+			lines = append(lines, line)
+			continue
+		}
 		lines = append(lines, fmt.Sprintf("%s@%d.%d %s epoch=%d %s: %s", r.TopicPartition, r.offset, r.ordinal, r.text("model"), r.number("epoch"), r.text("reason_code"), r.text("message")))
 	}
 	return lines, nil
@@ -133,6 +141,12 @@ func (w *world) showAudit() ([]string, error) {
 	}
 	var lines []string
 	for _, r := range rows {
+		if r.text("reader") == lakehouse.ReplayReader {
+			lines = append(lines, fmt.Sprintf("%s %s replay epoch=%d by %s: with_rows=%+d dead=%+d filtered=%+d rows=%d dead_letters=%d",
+				r.text("model"), r.TopicPartition, r.number("epoch"), r.text("writer"),
+				r.number("with_rows"), r.number("dead"), r.number("filtered"), r.number("rows"), r.number("dead_letters")))
+			continue
+		}
 		lines = append(lines, fmt.Sprintf("%s %s [%d,%d) epoch=%d by %s: delivered=%d with_rows=%d dead=%d filtered=%d rows=%d dead_letters=%d",
 			r.text("model"), r.TopicPartition, r.offset, r.number("to_offset"), r.number("epoch"), r.text("writer"),
 			r.number("delivered"), r.number("with_rows"), r.number("dead"), r.number("filtered"), r.number("rows"), r.number("dead_letters")))
@@ -177,6 +191,9 @@ func showEpoch(e *lakehouse.Epoch) []string {
 			}
 			took = append(took, text)
 		}
+	}
+	for _, r := range e.Requests {
+		took = append(took, fmt.Sprintf("request %s done=%v %s", r.ID, r.Done, r.Cursor))
 	}
 	if len(took) == 0 {
 		took = []string{"heartbeat"}

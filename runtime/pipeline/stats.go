@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,12 +23,22 @@ type Stats struct {
 	Last       int64     // number of the last epoch committed by this run
 	LastCommit time.Time // zero before the first
 	Positions  []record.Position
+	Warnings   []TestCount // in order of model and test
+}
+
+// TestCount counts the rows that fail a data test of severity warn, in epochs
+// that were committed.
+type TestCount struct {
+	Model, Test string
+	Rows        int64
 }
 
 type stats struct {
 	mu  sync.Mutex
 	now Stats
 	at  map[record.TopicPartition]record.Position
+
+	warnings map[warned]int64
 }
 
 // Stats returns the counts so far; safe to call while Run runs.
@@ -38,7 +50,20 @@ func (p *Pipeline) Stats() Stats {
 		position.TopicPartition = tp
 		s.Positions = append(s.Positions, position)
 	}
+	for key, rows := range p.stats.warnings {
+		s.Warnings = append(s.Warnings, TestCount{Model: key.model, Test: key.test, Rows: rows})
+	}
+	slices.SortFunc(s.Warnings, func(a, b TestCount) int { return cmp.Or(cmp.Compare(a.Model, b.Model), cmp.Compare(a.Test, b.Test)) })
 	return s
+}
+
+func (s *stats) warn(key warned, rows int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.warnings == nil {
+		s.warnings = map[warned]int64{}
+	}
+	s.warnings[key] += rows
 }
 
 func (s *stats) took(slices []record.Slice, outcomes []outcome) {
@@ -57,6 +82,15 @@ func (s *stats) took(slices []record.Slice, outcomes []outcome) {
 		s.now.Letters += o.fate.Letters
 		s.now.Filtered += o.fate.Filtered
 	}
+}
+
+// replayed counts what replayed dead letters became: they were counted as
+// delivered when they came.
+func (s *stats) replayed(rows, letters int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Rows += rows
+	s.now.Letters += letters
 }
 
 func (s *stats) committed(e *lakehouse.Epoch, now time.Time) {

@@ -1,9 +1,10 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"runtime"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -12,37 +13,48 @@ import (
 
 // outcome is what steps 2 and 3 made of one slice for one model.
 type outcome struct {
-	model   *Model
-	rows    record.Batch
-	rejects []record.Reject
-	fate    record.Fate
+	model    *Model
+	rows     record.Batch
+	rejects  []record.Reject
+	warnings []Warning
+	fate     record.Fate
 }
 
 // each runs work for every slice and every model that reads its topic, side by
 // side, and returns the outcomes in the order of slices, then models: the
 // order in which rows are written must not depend on which finished first.
-// After an error it returns those that were made, for release.
-func (r *reader) each(slices []record.Slice, work func(*Model, *record.Slice) (outcome, error)) ([]outcome, error) {
-	type pair struct {
-		model *Model
-		slice *record.Slice
-	}
+// After an error it returns those that were made, for release, and the error of
+// the first in that order.
+func (r *reader) each(taken []record.Slice, work func(*Model, *record.Slice) (outcome, error)) ([]outcome, error) {
 	var pairs []pair
-	for i := range slices {
-		for _, m := range r.reading(slices[i].Topic) {
-			pairs = append(pairs, pair{m, &slices[i]})
+	for i := range taken {
+		for _, m := range r.reading(taken[i].Topic) {
+			pairs = append(pairs, pair{m, &taken[i]})
 		}
 	}
+	return eachPair(pairs, work)
+}
+
+// pair is a slice that goes through a model.
+type pair struct {
+	model *Model
+	slice *record.Slice
+}
+
+// eachPair is each for given models and slices.
+func eachPair(pairs []pair, work func(*Model, *record.Slice) (outcome, error)) ([]outcome, error) {
 	outcomes := make([]outcome, len(pairs))
+	errs := make([]error, len(pairs))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, w := range pairs {
-		group.Go(func() (err error) {
-			outcomes[i], err = work(w.model, w.slice)
-			return err
+		group.Go(func() error {
+			outcomes[i], errs[i] = work(w.model, w.slice)
+			return nil
 		})
 	}
-	return outcomes, group.Wait()
+	_ = group.Wait() // errs has them, in order
+	return outcomes, cmp.Or(errs...)
 }
 
 func release(outcomes []outcome) {
@@ -51,22 +63,50 @@ func release(outcomes []outcome) {
 	}
 }
 
-// transform hands rows to the model's plugin and returns what it made of them.
-func (m *Model) transform(ctx context.Context, rows record.Batch) (record.Batch, []record.Reject, error) {
-	if m.Plugin == nil || rows.Rows.NumRows() == 0 {
-		return rows, nil, nil
-	}
-	defer rows.Release()
-	out, rejects, err := m.Plugin.Transform(ctx, rows)
+// carry takes a slice through steps 2 and 3.
+func (m *Model) carry(ctx context.Context, s *record.Slice) (outcome, error) {
+	rows, rejects, err := m.Decoder.Decode(ctx, s) // 2 decode
 	if err != nil {
-		return record.Batch{}, nil, fmt.Errorf("plugin %s of model %s at %s offset %d: %w", m.PluginRef, m.Name, rows.Source.TopicPartition, rows.Source.From, err)
+		return outcome{}, decodeError(m, s, err)
 	}
-	return out, rejects, nil
+	made, err := m.transform(ctx, rows) // 3 transform
+	if err != nil {
+		return outcome{}, err
+	}
+	o := newOutcome(m, made.Rows, append(rejects, made.Rejects...))
+	o.warnings = made.Warnings
+	return o, nil
 }
 
 // newOutcome counts what became of the records (invariant 6).
 func newOutcome(m *Model, rows record.Batch, rejects []record.Reject) outcome {
+	rejects = onePerPlace(rejects)
 	return outcome{model: m, rows: rows, rejects: rejects, fate: countFates(rows, rejects)}
+}
+
+// onePerPlace leaves the first reject of each record, or of each of its rows:
+// a record that is refused as a whole is one dead letter, and so is a row that
+// fails two tests.
+func onePerPlace(rejects []record.Reject) []record.Reject {
+	if len(rejects) < 2 {
+		return rejects
+	}
+	whole := map[int32]bool{}
+	for _, r := range rejects {
+		if !r.OfRow {
+			whole[r.Record] = true
+		}
+	}
+	seen := map[rowOf]bool{}
+	return slices.DeleteFunc(rejects, func(r record.Reject) bool {
+		at := rowOf{r.Record, r.Row}
+		if !r.OfRow {
+			at.ordinal = -1
+		}
+		again := seen[at] || r.OfRow && whole[r.Record]
+		seen[at] = true
+		return again
+	})
 }
 
 func countFates(rows record.Batch, rejects []record.Reject) record.Fate {

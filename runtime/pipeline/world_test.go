@@ -92,13 +92,23 @@ func (w *world) definitions() []lakehouse.Definition {
 func (w *world) buildModels(tables map[string]*lakehouse.Table) ([]pipeline.Model, error) {
 	var models []pipeline.Model
 	for _, m := range w.models {
-		built, err := m.build(tables)
+		var t *lakehouse.Table
+		if !m.ephemeral {
+			t = tables[m.definition().ID.String()]
+		}
+		built, err := m.build(t)
 		if err != nil {
 			return nil, err
 		}
 		models = append(models, built)
 	}
 	return models, nil
+}
+
+// rebuild makes a model anew for its table with other columns.
+func (w *world) rebuild(_ context.Context, m pipeline.Model, t *lakehouse.Table) (pipeline.Model, error) {
+	i := slices.IndexFunc(w.models, func(spec modelSpec) bool { return spec.name == m.Name })
+	return w.models[i].build(t)
 }
 
 func (w *world) topicNames() []string {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/calvelake/calve/runtime/record"
 )
 
 // Bridge is the part of a model of kind bridge: rows that map members of
@@ -30,7 +32,7 @@ var bridgeShape = object[Model]{
 		surrogateKey(),
 		key("foreign_keys", list[ForeignKey]{of: foreignKeyShape, least: 2, unique: func(k ForeignKey) string { return k.Name }}, func(m *Model) *[]ForeignKey { return &m.Bridge.ForeignKeys }, "The keys of the dimensions.").must(),
 		key("unnest", optional(unnestShape), func(m *Model) **Unnest { return &m.Bridge.Unnest }, "Make a row of each element of a list column."),
-		key("weight", expression, func(m *Model) *string { return &m.Bridge.Weight }, "An expression for the column weight."),
+		key("weight", expressionText, func(m *Model) *string { return &m.Bridge.Weight }, "An expression for the column weight."),
 		key("effective_at", effectiveAt, func(m *Model) *string { return &m.Bridge.EffectiveAt }, "When a mapping took effect: a column, or source.ts_ms of a Debezium event (the default there)."),
 		plugin(pluginShape("bridge plugin", pluginAdds)),
 	}, tableFields),
@@ -64,7 +66,7 @@ func (c *checker) bridgeColumns(m *Model, in *columnSet) *columnSet {
 		c.make(out, "kind", name, typeTimestamptz)
 	}
 	c.make(out, "kind", "is_current", typeBoolean)
-	if b.EffectiveAt != "" && nameText.MatchString(b.EffectiveAt) {
+	if b.EffectiveAt != "" && record.IsName(b.EffectiveAt) {
 		c.wantTime(in, "effective_at", b.EffectiveAt)
 	}
 	return out

@@ -44,6 +44,10 @@ func (c *checker) checkModel(m *Model) {
 	if m.broken {
 		return
 	}
+	c.checkContract(m)
+	if m.Kind != KindStaging {
+		c.checkSyntax(m)
+	}
 	in := c.columns(c.models[m.From.Model])
 	c.setEventTime(m, in)
 	var out *columnSet
@@ -74,7 +78,8 @@ func (c *checker) stagingColumns(m *Model) *columnSet {
 	for i, col := range m.Columns {
 		out.add(col.Name, col.Type, indexed("columns", i)+".name")
 	}
-	c.makeAll(out, nil, "derive", m.Derive)
+	c.addDerived(m, out)
+	out.addChanges(m)
 	if m.EventTime != "" {
 		times := out.clone()
 		times.addSystem(m.Kind)
@@ -230,10 +235,14 @@ func (c *checker) checkTests(m *Model) {
 			c.want(set, column, name, "a column of "+m.Name)
 		}
 		c.checkRelationship(m, path, t)
+		c.checkTestExpression(m, i, t)
+		c.checkTestValues(set, path, t)
 	}
 	for i, col := range m.Columns {
 		for j, t := range col.Tests {
-			c.checkRelationship(m, indexed("columns", i)+"."+indexed("data_tests", j)+"."+string(t.Kind), t)
+			path := indexed("columns", i) + "." + indexed("data_tests", j) + "." + string(t.Kind)
+			c.checkRelationship(m, path, t)
+			c.checkTestValues(set, path, t)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // Description and Tests are set: the type follows from what the model reads.
 type Column struct {
 	Name        string
-	From        string         // path into the value, or kafka.key, kafka.value, kafka.header.<name>; "" for what a plugin makes
+	From        string         // path into the value, kafka.key, kafka.key.<path>, kafka.value, kafka.header.<name>, debezium.<path> or *; "" for what a plugin makes
 	Type        arrow.DataType `json:"-"`
 	TypeText    string         `json:",omitempty"` // of Type, as record.FormatType writes it
 	Description string         `json:",omitempty"`
@@ -46,7 +46,7 @@ func (e Expressions) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-var expressionsShape = convert(shape[[]entry[string]](mapping[string]{newColumn, expression}), func(entries []entry[string]) Expressions {
+var expressionsShape = convert(shape[[]entry[string]](mapping[string]{newColumn, expressionText}), func(entries []entry[string]) Expressions {
 	out := make(Expressions, len(entries))
 	for i, e := range entries {
 		out[i] = Expression{Name: e.key, Text: e.value}
@@ -60,7 +60,7 @@ var columnShape = object[Column]{
 	doc:  "A column with its type, and where in the record it comes from.",
 	fields: []field[Column]{
 		key("name", newColumn, func(c *Column) *string { return &c.Name }, "The column's name.").must(),
-		key("from", columnPath, func(c *Column) *string { return &c.From }, "Path into the value, as user.address.city, or kafka.key, kafka.value, kafka.header.<name>; the column's name by default."),
+		key("from", columnPath, func(c *Column) *string { return &c.From }, "Path into the value, as user.address.city; or kafka.key, kafka.key.<path>, kafka.value, kafka.header.<name>; debezium.<path> of a change event; * for all fields that no column reads. The column's name by default."),
 		key("data_type", dataType, func(c *Column) *string { return &c.TypeText }, "The type of the column in the table.").must(),
 		key("description", text, func(c *Column) *string { return &c.Description }, "For people, and the table's schema."),
 		key("nullable", boolean, func(c *Column) *bool { return &c.Nullable }, "false: a record without a value becomes a dead letter.").or("true"),
@@ -122,13 +122,20 @@ func columnList[T any](of shape[T], name func(T) string) list[T] {
 
 func nameOf(c Column) string { return c.Name }
 
+// The sources of a column that are not paths into the value.
+const (
+	restPath     = "*"
+	keyPath      = "kafka.key."
+	envelopePath = "debezium."
+)
+
 // columnPath is a dotted path, or a part of the Kafka record.
-var columnPath = patterned("a path such as user.city, or kafka.key, kafka.value, kafka.header.<name>", `^[^.]+(\.[^.]+)*$`, func(text string) (string, error) {
+var columnPath = patterned("a path such as user.city, or kafka.key, kafka.key.<path>, kafka.value, kafka.header.<name>, *", `^[^.]+(\.[^.]+)*$`, func(text string) (string, error) {
 	if slices.Contains(strings.Split(text, "."), "") {
 		return "", fmt.Errorf("%q is no path: a part of it is empty", excerpt(text))
 	}
 	if strings.HasPrefix(text, "kafka.") && !isKafkaPath(text) {
-		return "", hintedError{fmt.Sprintf("%q is no part of a Kafka record, expected kafka.key, kafka.value or kafka.header.<name>", excerpt(text)),
+		return "", hintedError{fmt.Sprintf("%q is no part of a Kafka record, expected kafka.key, kafka.key.<path>, kafka.value or kafka.header.<name>", excerpt(text)),
 			didYouMean(text, []string{"kafka.key", "kafka.value", "kafka.header"})}
 	}
 	return text, nil
@@ -136,5 +143,5 @@ var columnPath = patterned("a path such as user.city, or kafka.key, kafka.value,
 
 func isKafkaPath(text string) bool {
 	header, ok := strings.CutPrefix(text, "kafka.header.")
-	return text == "kafka.key" || text == "kafka.value" || ok && header != ""
+	return text == "kafka.key" || text == "kafka.value" || ok && header != "" || strings.HasPrefix(text, keyPath)
 }

@@ -46,6 +46,16 @@ func (s *columnSet) clone() *columnSet {
 	return &columnSet{order: slices.Clone(s.order), types: maps.Clone(s.types), path: maps.Clone(s.path), open: s.open}
 }
 
+// addChanges adds the change columns of a staging model over change events.
+func (s *columnSet) addChanges(m *Model) {
+	if !m.Changes {
+		return
+	}
+	for _, f := range record.ChangeFields() {
+		s.add(f.Name, f.Type, "kind")
+	}
+}
+
 // addSystem adds the columns of the newest record that a row came from.
 func (s *columnSet) addSystem(kind Kind) {
 	for _, f := range record.PositionFields() {
@@ -55,7 +65,7 @@ func (s *columnSet) addSystem(kind Kind) {
 	}
 }
 
-func isSystem(name string) bool { return record.IsPositionColumn(name) }
+func isSystem(name string) bool { return record.IsPositionColumn(name) || record.IsChangeColumn(name) }
 
 func typeName(t arrow.DataType) string { return record.FormatType(t) }
 

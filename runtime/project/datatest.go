@@ -14,6 +14,8 @@ const (
 	TestExpressionIsTrue TestKind = "expression_is_true"
 )
 
+var testKinds = []TestKind{TestNotNull, TestUnique, TestAcceptedValues, TestAcceptedRange, TestRelationships, TestExpressionIsTrue}
+
 // Severity is what becomes of an epoch, or a row, that fails a test.
 type Severity string
 
@@ -72,7 +74,7 @@ func (a testArguments) shape() object[Test] {
 				key("to", modelRef, func(t *Test) *Ref { return &t.To }, "The model that must have the value.").must(),
 				key("field", columnName, func(t *Test) *string { return &t.Field }, "Its column.").must()), whole, "Every value is one of another model's."),
 			key("expression_is_true", a.of(TestExpressionIsTrue, nil,
-				key("expression", expression, func(t *Test) *string { return &t.Expression }, "The expression.").must()), whole, "An expression is true of every row."),
+				key("expression", expressionText, func(t *Test) *string { return &t.Expression }, "The expression.").must()), whole, "An expression is true of every row."),
 		},
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/calvelake/calve/runtime/record"
 )
 
 // HardDeletes is what the deletion of a member does, in dbt's words.
@@ -136,7 +138,7 @@ var scdShape = object[SCD]{
 var sourceFields = []string{"source.ts_ms", "source.ts_us", "source.ts_ns"}
 
 var effectiveAt = patterned("a column, or source.ts_ms", `^([a-z][a-z0-9_]*|source\.ts_(ms|us|ns))$`, func(s string) (string, error) {
-	if nameText.MatchString(s) || slices.Contains(sourceFields, s) {
+	if record.IsName(s) || slices.Contains(sourceFields, s) {
 		return s, nil
 	}
 	return "", hintedError{fmt.Sprintf("%q is neither a column nor one of %s", excerpt(s), listed(sourceFields)), didYouMean(s, sourceFields)}

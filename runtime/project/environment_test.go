@@ -61,7 +61,7 @@ connections:
 func TestNamespacesAndTopicsMayComeFromTheEnvironment(t *testing.T) {
 	p := mustLoad(t, folderOf("calve.yaml", smallProject,
 		"models/s.yaml", "sources: [{name: s, tables: [{name: t, topic: \"${STAGE}.orders\"}]}]",
-		"models/raw/m.yaml", "name: m\nkind: staging\nfrom: source.s.t\nnamespace: raw_${STAGE}\ncolumns: [{name: a, data_type: int}]\nwhere: \"b = '$${x}'\"\n",
+		"models/raw/m.yaml", "name: m\nkind: staging\nfrom: source.s.t\nnamespace: raw_${STAGE}\ncolumns: [{name: b, data_type: string}]\nwhere: \"b = '$${x}'\"\n",
 	), environment("STAGE", "dev"))
 	m := mustModel(t, p, "m")
 	if got, want := m.Namespace, "raw_dev"; got != want {

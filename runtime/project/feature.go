@@ -45,7 +45,10 @@ func Features() []Feature {
 	add("materialized", string(MaterializedTable), string(MaterializedEphemeral))
 	add("on_schema_change", string(SchemaChangeIgnore), string(SchemaChangeAppendNewColumns), string(SchemaChangeFail))
 	add("plugin", "local", "registry")
-	for _, key := range []string{"schema_registry", "limits", "freshness", "where", "derive", "sort_by", "contract", "data_tests", "event_time", "max_out_of_orderness", "idle_timeout", "max_future", "plugin.input", "plugin.adds"} {
+	for _, k := range testKinds {
+		add("data_tests", string(k))
+	}
+	for _, key := range []string{"schema_registry", "limits", "freshness", "where", "derive", "sort_by", "contract", "event_time", "max_out_of_orderness", "idle_timeout", "max_future", "plugin.input", "plugin.adds"} {
 		add(key, "")
 	}
 	return out
@@ -84,8 +87,13 @@ func (u *unbuilt) project(p *Project) {
 	if p.Connections.Kafka.SchemaRegistry != nil {
 		u.use(p.doc, "connections.kafka.schema_registry", Feature{Key: "schema_registry"})
 	}
-	if p.Limits != (Limits{MaxDeadRatio: 1}) {
-		u.use(p.doc, "limits", Feature{Key: "limits"})
+	for _, limit := range []struct {
+		key  string
+		used bool
+	}{{"max_dead_ratio", p.Limits.MaxDeadRatio != 1}, {"memory", p.Limits.Memory != 0}, {"open_files", p.Limits.OpenFiles != 0}} {
+		if limit.used {
+			u.use(p.doc, "limits."+limit.key, Feature{"limits", limit.key})
+		}
 	}
 }
 
@@ -114,7 +122,7 @@ func (u *unbuilt) model(m *Model) {
 	if m.Contract.Enforced {
 		u.use(m.doc, "contract", Feature{Key: "contract"})
 	}
-	for _, key := range []string{"where", "derive", "sort_by", "data_tests", "event_time", "max_out_of_orderness", "idle_timeout", "max_future"} {
+	for _, key := range []string{"where", "derive", "sort_by", "event_time", "max_out_of_orderness", "idle_timeout", "max_future"} {
 		if _, given := m.doc.marks[key]; given {
 			u.use(m.doc, key, Feature{Key: key})
 		}
@@ -122,6 +130,7 @@ func (u *unbuilt) model(m *Model) {
 	for i, f := range m.PartitionBy {
 		u.use(m.doc, indexed("partition_by", i), Feature{"partition_by", string(f.Transform)})
 	}
+	u.tests(m, "data_tests", m.Tests)
 	u.columns(m, "columns", m.Columns)
 	if m.Plugin != nil {
 		u.plugin(m)
@@ -135,9 +144,13 @@ func (u *unbuilt) columns(m *Model, path string, columns []Column) {
 			name, _, _ := strings.Cut(c.Encoding, ":")
 			u.use(m.doc, at+".encoding", Feature{"encoding", name})
 		}
-		if len(c.Tests) > 0 {
-			u.use(m.doc, at+".data_tests", Feature{Key: "data_tests"})
-		}
+		u.tests(m, at+".data_tests", c.Tests)
+	}
+}
+
+func (u *unbuilt) tests(m *Model, path string, tests []Test) {
+	for i, t := range tests {
+		u.use(m.doc, indexed(path, i), Feature{"data_tests", string(t.Kind)})
 	}
 }
 

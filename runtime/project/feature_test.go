@@ -38,6 +38,8 @@ func TestUnbuiltFeaturesAreRefusedByNameAndPlace(t *testing.T) {
 		{web, Feature{"plugin", "registry"}, []string{`models/intermediate/int_sessions.yaml:15:15: plugin "registry"`}},
 		{web, Feature{"plugin.adds", ""}, []string{`models/intermediate/int_sessions.yaml:15:38: "plugin.adds"`}},
 		{web, Feature{"partition_by", "bucket"}, []string{`models/staging/stg.yaml:12:31: partition_by "bucket"`}},
+		{shop, Feature{"data_tests", "not_null"}, []string{`models/staging/stg_orders.yaml:5:52: data_tests "not_null"`}},
+		{shop, Feature{"data_tests", "unique"}, []string{`models/marts/fct_orders.yaml:17:5: data_tests "unique"`}},
 		{web, Feature{"where", ""}, []string{`models/marts/fct_sessions.yaml:4:8: "where"`}},
 		{web, Feature{"catalog", "embedded"}, []string{`calve.yaml:1:1: catalog "embedded"`}},
 	} {
@@ -90,9 +92,9 @@ func TestEveryFeatureIsFound(t *testing.T) {
 	staging := "kind: staging\nfrom: source.s.json\n"
 	use("calve.yaml", smallProject, "models/s.yaml", sources.String(),
 		"plugins/p.wasm", "",
-		"models/e.yaml", "name: e\n"+staging+"columns:\n"+columns.String()+"  - {name: b, data_type: int, data_tests: [unique]}\n",
+		"models/e.yaml", "name: e\n"+staging+"columns:\n"+columns.String()+"  - {name: b, data_type: int, data_tests: [unique, not_null, {accepted_values: {values: [1]}}, {accepted_range: {min_value: 1}}, {relationships: {to: ref.n, field: a}}]}\ndata_tests: [{expression_is_true: {expression: b > 0}}]\n",
 		"models/m.yaml", "name: m\n"+staging+"materialized: ephemeral\non_schema_change: append_new_columns\ncolumns: [{name: a, data_type: int}]\nplugin: {ref: p, adds: [a]}\n---\n"+
-			"name: n\n"+staging+"contract: {enforced: true}\non_schema_change: fail\nwhere: a\nderive: {z: a}\nsort_by: [a]\nevent_time: b\nmax_out_of_orderness: 1s\nidle_timeout: 1m\nmax_future: 1h\n"+
+			"name: n\n"+staging+"contract: {enforced: true}\non_schema_change: fail\nwhere: v is not null\nderive: {z: a}\nsort_by: [a]\nevent_time: b\nmax_out_of_orderness: 1s\nidle_timeout: 1m\nmax_future: 1h\n"+
 			"partition_by: [a, year(b), month(c), day(d), hour(e), bucket(2, f), truncate(2, g)]\n"+
 			"columns: [{name: a, data_type: int}, {name: b, data_type: timestamptz}, {name: c, data_type: timestamptz}, {name: d, data_type: timestamptz}, {name: e, data_type: timestamptz}, {name: f, data_type: int}, {name: g, data_type: int}]\n"+
 			"plugin: {ref: p@stable, input: [{name: v, data_type: string}]}\n---\n"+

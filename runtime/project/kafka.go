@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,20 +50,22 @@ type SASL struct {
 	Password  Secret
 }
 
-// TLS encrypts the connections to a cluster. Files are PEM, relative to the
-// project's folder.
+// TLS encrypts the connections to a cluster or a schema registry. Files are
+// PEM, relative to the project's folder.
 type TLS struct {
 	CAFile             string // "" for the system's authorities
 	CertFile, KeyFile  string // the client's own, both or neither
-	ServerName         string // "" for the broker's host name
+	ServerName         string // "" for the server's host name
 	InsecureSkipVerify bool
 }
 
 // SchemaRegistry is a Confluent-compatible registry.
 type SchemaRegistry struct {
-	URL      string
-	Username string
+	URLs     []string // servers of one registry, paths included
+	Username string   // for basic authentication, with Password
 	Password Secret
+	Token    Secret // for bearer authentication, instead of them
+	TLS      *TLS   // nil for the system's authorities
 }
 
 var kafkaShape = object[Kafka]{
@@ -73,7 +76,7 @@ var kafkaShape = object[Kafka]{
 		key("brokers", shape[[]string](brokersShape), func(k *Kafka) *[]string { return &k.Brokers }, "The brokers to ask first: \"a:9092,b:9092\" or a list."),
 		key("sasl", optional(saslShape), func(k *Kafka) **SASL { return &k.SASL }, "The log-in."),
 		key("tls", shape[*TLS](tlsShape), func(k *Kafka) **TLS { return &k.TLS }, "true, or the files to use."),
-		key("schema_registry", optional[SchemaRegistry](registryShape), func(k *Kafka) **SchemaRegistry { return &k.SchemaRegistry }, "The URL of a Confluent-compatible schema registry, or a mapping with its log-in."),
+		key("schema_registry", optional[SchemaRegistry](registryShape), func(k *Kafka) **SchemaRegistry { return &k.SchemaRegistry }, "The URL of a Confluent-compatible schema registry, several separated by commas, or a mapping with its log-in."),
 		key("timeout", positiveDuration, func(k *Kafka) *time.Duration { return &k.Timeout }, "Time-out of one request, and for reaching the cluster at start.").or("30s"),
 		key("client_id", nonEmpty, func(k *Kafka) *string { return &k.ClientID }, "The name by which the brokers know this client.").or(defaultClientID),
 	},
@@ -128,7 +131,7 @@ var tlsShape = either[*TLS]{
 			key("ca_file", nonEmpty, func(t *TLS) *string { return &t.CAFile }, "Certificates of the authorities to trust (PEM); the system's by default."),
 			key("cert_file", nonEmpty, func(t *TLS) *string { return &t.CertFile }, "The client's certificate (PEM)."),
 			key("key_file", nonEmpty, func(t *TLS) *string { return &t.KeyFile }, "The client's key (PEM)."),
-			key("server_name", nonEmpty, func(t *TLS) *string { return &t.ServerName }, "The name to expect in the broker's certificate; its host by default."),
+			key("server_name", nonEmpty, func(t *TLS) *string { return &t.ServerName }, "The name to expect in the server's certificate; its host by default."),
 			key("insecure_skip_verify", boolean, func(t *TLS) *bool { return &t.InsecureSkipVerify }, "Accept any certificate; for tests only.").or("false"),
 		},
 		check: func(r reader, t *TLS) {
@@ -140,21 +143,56 @@ var tlsShape = either[*TLS]{
 }
 
 var registryShape = either[SchemaRegistry]{
-	short: convert(shape[string](webURL), func(u string) SchemaRegistry { return SchemaRegistry{URL: u} }),
+	short: convert(shape[[]string](registryURLs), func(urls []string) SchemaRegistry { return SchemaRegistry{URLs: urls} }),
 	long: object[SchemaRegistry]{
 		name: "schema registry",
 		fields: []field[SchemaRegistry]{
-			key("url", webURL, func(s *SchemaRegistry) *string { return &s.URL }, "Where the registry is.").must(),
+			key("url", shape[[]string](either[[]string]{
+				short: registryURLs,
+				long:  list[string]{of: registryURL, least: 1, simple: true, unique: func(s string) string { return s }},
+			}), func(s *SchemaRegistry) *[]string { return &s.URLs }, "Where the registry is, path included: \"https://a:8081,https://b:8081\" or a list.").must(),
 			key("username", nonEmpty, func(s *SchemaRegistry) *string { return &s.Username }, "The user, for basic authentication."),
 			key("password", secret, func(s *SchemaRegistry) *Secret { return &s.Password }, "The password."),
+			key("token", secret, func(s *SchemaRegistry) *Secret { return &s.Token }, "The token, for bearer authentication; instead of username and password."),
+			key("tls", shape[*TLS](tlsShape), func(s *SchemaRegistry) **TLS { return &s.TLS }, "The files to use with https://."),
 		},
-		check: func(r reader, s *SchemaRegistry) {
-			if (s.Username == "") != s.Password.IsZero() {
-				r.failHere("username and password go together", "give both or neither")
-			}
-		},
+		check: checkRegistry,
 	},
 }
+
+func checkRegistry(r reader, s *SchemaRegistry) {
+	if (s.Username == "") != s.Password.IsZero() {
+		r.failHere("username and password go together", "give both or neither")
+	}
+	if s.Username != "" && !s.Token.IsZero() {
+		r.failAt("token", "token and username exclude each other", "remove one of them")
+	}
+	secure := func(u string) bool { return strings.HasPrefix(strings.ToLower(u), "https://") }
+	if s.TLS != nil && len(s.URLs) > 0 && !slices.ContainsFunc(s.URLs, secure) {
+		r.failAt("tls", "tls needs a url that begins with https://", "change the url, or remove tls")
+	}
+}
+
+// registryURLs is one URL, or several separated by commas.
+var registryURLs = patterned("URLs, http:// or https://", `^https?://`, func(text string) ([]string, error) {
+	var out []string
+	for part := range strings.SplitSeq(text, ",") {
+		one, err := registryURL.parse(strings.TrimSpace(part))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, one)
+	}
+	return out, nil
+})
+
+// registryURL is a URL that paths are appended to.
+var registryURL = patterned("a URL, http:// or https://", `^https?://[^?#]+$`, func(text string) (string, error) {
+	if strings.ContainsAny(text, "?#") {
+		return "", hintedError{"the URL of a schema registry ends with its path", "remove what begins with ? or #"}
+	}
+	return webURL.parse(text)
+})
 
 // brokersShape is host:port, several separated by commas or as a list.
 var brokersShape = either[[]string]{

@@ -195,6 +195,7 @@ func (l *loading) parse(file string, body []byte) ([]*document, bool) {
 		return nil, false
 	}
 	var out []*document
+	text := &fileText{strings.Split(string(body), "\n")}
 	for {
 		var n yaml.Node
 		err := loader.Load(&n)
@@ -208,7 +209,7 @@ func (l *loading) parse(file string, body []byte) ([]*document, bool) {
 		if len(n.Content) == 0 || n.Content[0].ShortTag() == "!!null" {
 			continue
 		}
-		d := &document{file: file, root: n.Content[0], marks: map[string]mark{}}
+		d := &document{file: file, text: text, root: n.Content[0], marks: map[string]mark{}}
 		d.marks[""] = mark{line: d.root.Line, column: d.root.Column}
 		if !l.checkSyntax(d, d.root) {
 			l.incomplete = true

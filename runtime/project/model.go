@@ -56,6 +56,7 @@ type Model struct {
 	From           Ref // zero for kind date
 	Where          string
 	Derive         Expressions
+	Derived        []Column `json:"-"` // staging: what Derive makes, with types; they follow the columns in the table
 	Columns        []Column // staging: all, typed; else those that are chosen or described, in order
 	Plugin         *Plugin  // nil for none
 	PartitionBy    []PartitionField
@@ -64,6 +65,13 @@ type Model struct {
 	Contract       Contract
 	Tests          []Test // of the model; those of columns are with them
 	SurrogateKey   string // the column of the surrogate key; "" for none
+
+	// Of staging models over change events of a database: the columns that tell
+	// the database's rows apart, and that the table has the change columns
+	// (record.ChangeFields) after its own. Without change events there are
+	// neither.
+	NaturalKey []string `json:",omitempty"`
+	Changes    bool     `json:",omitempty"`
 
 	// EventTime is the column by which time passes. For staging "" stands for
 	// the record's own timestamp; session and fact take that of the model they

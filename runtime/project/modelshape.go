@@ -34,7 +34,7 @@ var everyModel = []field[Model]{
 
 // tableFields are the keys of models that read others.
 var tableFields = []field[Model]{
-	key("where", expression, func(m *Model) *string { return &m.Where }, "Rows for which it is not true are left out."),
+	key("where", expressionText, func(m *Model) *string { return &m.Where }, "Rows for which it is not true are left out."),
 	key("derive", expressionsShape, func(m *Model) *Expressions { return &m.Derive }, "Columns computed from others."),
 	key("partition_by", shape[[]PartitionField](partitionList{}), func(m *Model) *[]PartitionField { return &m.PartitionBy }, "How the table is partitioned, as in [day(ordered_at), region, bucket(16, id)]."),
 	key("sort_by", list[SortField]{of: sortField, least: 1, unique: func(f SortField) string { return f.Column }}, func(m *Model) *[]SortField { return &m.SortBy }, "How rows are sorted within files."),

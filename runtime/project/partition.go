@@ -8,6 +8,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/calvelake/calve/runtime/record"
 )
 
 // Transform is a partition transform of the Iceberg specification.
@@ -96,7 +98,7 @@ func (partitionList) describe(*definitions) jsonSchema {
 var partitionText = regexp.MustCompile(`^([a-z]+)\((?:([0-9]+), *)?([a-z][a-z0-9_]*)\)$`)
 
 var partitionField = scalar[PartitionField]{what: aPartition, fixed: true, parse: func(text string) (PartitionField, error) {
-	if nameText.MatchString(text) {
+	if record.IsName(text) {
 		return PartitionField{Column: text, Transform: TransformIdentity}, nil
 	}
 	m := partitionText.FindStringSubmatch(text)

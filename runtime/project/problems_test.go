@@ -76,11 +76,14 @@ func TestModelProblems(t *testing.T) {
 		return "name: x\nkind: staging\nfrom: source.shop.orders\n" + rest
 	}
 	column := func(rest string) string { return staging("columns:\n  - {name: a, data_type: long" + rest + "}\n") }
+	changes := func(rest string) string {
+		return "name: x\nkind: staging\nfrom: source.shop.changes\ncolumns:\n  - {name: id, data_type: long}\n  - {name: op, data_type: string, from: debezium.op}\n" + rest
+	}
 	for _, c := range []struct{ name, body, want string }{
 		{"unknown key with a near name", staging("colums: []\ncolumns: [{name: a, data_type: long}]\n"),
-			`models/x.yaml:4:1: unknown key "colums" in staging model, expected one of name, kind, description, namespace, from, materialized, columns, plugin, event_time, max_out_of_orderness, idle_timeout, max_future, where, derive, partition_by, sort_by, on_schema_change, contract, data_tests; did you mean "columns"?`},
+			`models/x.yaml:4:1: unknown key "colums" in staging model, expected one of name, kind, description, namespace, from, materialized, columns, natural_key, plugin, event_time, max_out_of_orderness, idle_timeout, max_future, where, derive, partition_by, sort_by, on_schema_change, contract, data_tests; did you mean "columns"?`},
 		{"unknown key of another kind", staging("grain: [a]\ncolumns: [{name: a, data_type: long}]\n"),
-			`models/x.yaml:4:1: unknown key "grain" in staging model, expected one of name, kind, description, namespace, from, materialized, columns, plugin, event_time, max_out_of_orderness, idle_timeout, max_future, where, derive, partition_by, sort_by, on_schema_change, contract, data_tests; "grain" belongs to kind fact`},
+			`models/x.yaml:4:1: unknown key "grain" in staging model, expected one of name, kind, description, namespace, from, materialized, columns, natural_key, plugin, event_time, max_out_of_orderness, idle_timeout, max_future, where, derive, partition_by, sort_by, on_schema_change, contract, data_tests; "grain" belongs to kind fact`},
 		{"unknown key inside", column(", typ: int"),
 			`models/x.yaml:5:32: unknown key "typ" in column, expected one of name, from, data_type, description, nullable, default, encoding, data_tests`},
 		{"unknown kind", "name: x\nkind: stagin\n",
@@ -117,7 +120,21 @@ func TestModelProblems(t *testing.T) {
 		{"default of another type", column(", default: many"),
 			`models/x.yaml:5:41: default "many" is no long; expected a 64-bit integer`},
 		{"unknown part of a record", column(", from: kafka.vlaue"),
-			`models/x.yaml:5:38: "kafka.vlaue" is no part of a Kafka record, expected kafka.key, kafka.value or kafka.header.<name>; did you mean "kafka.value"?`},
+			`models/x.yaml:5:38: "kafka.vlaue" is no part of a Kafka record, expected kafka.key, kafka.key.<path>, kafka.value or kafka.header.<name>; did you mean "kafka.value"?`},
+		{"rest that is no text", column(`, from: "*"`),
+			`models/x.yaml:5:38: column "a" holds the fields that no column reads, as JSON text, and is long; make it a string`},
+		{"field of a key without fields", "name: x\nkind: staging\nfrom: source.shop.lines\ncolumns: [{name: a, data_type: string, from: kafka.key.id}]\n",
+			`models/x.yaml:4:46: column "a" is read from a value of format text, which has no fields; give from: kafka.value, kafka.key or kafka.header.<name>`},
+		{"change column", column("}\n  - {name: change_op, data_type: string"),
+			`models/x.yaml:6:12: "change_op" is reserved: every table over change events of a database has this column already`},
+		{"natural key without changes", column("}\nnatural_key: [a] #"),
+			`models/x.yaml:6:14: format json is no change event of a database, so nothing is done by a key; remove natural_key, or change the source's format to debezium-json or debezium-avro`},
+		{"natural key of an unknown column", changes("natural_key: [idd]\n"),
+			`models/x.yaml:7:15: there is no column "idd" that is decoded; did you mean "id"?`},
+		{"natural key of the event", changes("natural_key: [op]\n"),
+			`models/x.yaml:7:15: column "op" is read from debezium.op, which is not part of the row; name columns of the row`},
+		{"partition by a change column of another type", changes("partition_by: [day(source_sequence)]\n"),
+			`models/x.yaml:7:16: column "source_sequence" is string, which day cannot partition; expected a column of type date, timestamp or timestamptz`},
 		{"dangling source", "name: x\nkind: staging\nfrom: source.shp.orders\ncolumns: [{name: a, data_type: long}]\n",
 			`models/x.yaml:3:7: there is no source "shp", expected one of shop; did you mean "shop"?`},
 		{"dangling source table", "name: x\nkind: staging\nfrom: source.shop.order\ncolumns: [{name: a, data_type: long}]\n",

@@ -15,9 +15,14 @@ type mark struct {
 	text         string
 }
 
+// fileText is a file as it is. Secrets may be in it: it is never printed, and
+// behind a pointer so that printing a project does not.
+type fileText struct{ lines []string }
+
 // document is one YAML document while and after it is read.
 type document struct {
 	file  string
+	text  *fileText
 	root  *yaml.Node
 	marks map[string]mark // by path; "" is the document
 }

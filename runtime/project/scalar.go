@@ -108,8 +108,8 @@ var (
 		what: "a string", schema: jsonSchema{"type": "string"},
 		parse: func(s string) (string, error) { return s, nil },
 	}
-	nonEmpty   = filled("a string that is not empty")
-	expression = filled("an expression that is not empty")
+	nonEmpty       = filled("a string that is not empty")
+	expressionText = filled("an expression that is not empty")
 )
 
 func filled(what string) scalar[string] {
@@ -132,7 +132,7 @@ var secret = scalar[Secret]{
 }
 
 func named(what string, parse func(string) (string, error)) scalar[string] {
-	s := patterned(what, namePattern, func(text string) (string, error) {
+	s := patterned(what, record.NamePattern, func(text string) (string, error) {
 		name, err := parse(text)
 		if err == nil {
 			return name, nil
@@ -142,7 +142,7 @@ func named(what string, parse func(string) (string, error)) scalar[string] {
 		}
 		return "", err
 	})
-	s.schema["maxLength"] = maxName
+	s.schema["maxLength"] = record.MaxName
 	return s
 }
 

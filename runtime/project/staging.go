@@ -2,6 +2,8 @@ package project
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/calvelake/calve/runtime/record"
@@ -14,6 +16,7 @@ var stagingShape = object[Model]{
 		fromSource(),
 		materializedField,
 		key("columns", columnList(shape[Column](columnShape), nameOf), func(m *Model) *[]Column { return &m.Columns }, "The table's columns. The position columns (kafka_topic, kafka_offset, …) follow by themselves.").must(),
+		key("natural_key", names(1), func(m *Model) *[]string { return &m.NaturalKey }, "Over change events of Debezium: the columns that tell the rows of the database apart. An update that changes one becomes a delete and a create."),
 		plugin(pluginShape("staging plugin", pluginInput, pluginAdds)),
 		eventTime("The column by which time passes; the record's own timestamp by default."),
 		key("max_out_of_orderness", duration, func(m *Model) *time.Duration { return &m.MaxOutOfOrderness }, "How far the watermark stays behind the newest event.").or("30s"),
@@ -29,7 +32,9 @@ func (c *checker) checkStaging(m *Model) {
 	if t, ok := c.project.table(m.From); ok {
 		table = &t
 	}
+	m.Changes = table != nil && table.Format.IsDebezium()
 	c.checkPluginInput(m, table)
+	c.checkNaturalKey(m, table)
 	made := map[string]string{} // column → who makes it, if not the decoder
 	if m.Plugin != nil && len(m.Plugin.Input) > 0 {
 		for _, col := range m.Columns {
@@ -68,11 +73,47 @@ func (c *checker) checkMade(path string, col Column, by string) {
 
 // checkFrom checks that a column can come from a value of the topic's format.
 func (c *checker) checkFrom(path string, col Column, table *SourceTable) {
-	if table == nil || table.Format.HasFields() || isKafkaPath(col.From) {
+	if table == nil {
+		return
+	}
+	if table.Format.HasFields() {
+		if col.From == restPath && !isText(col.Type) {
+			c.fail(path+".from", fmt.Sprintf("column %q holds the fields that no column reads, as JSON text, and is %s", col.Name, col.TypeText), "make it a string")
+		}
+		if col.From == restPath && table.Format == FormatProtobuf {
+			c.fail(path+".from", "the fields that no column reads cannot be kept for format protobuf", "remove the column; on_schema_change: append_new_columns makes columns of them")
+		}
+		return
+	}
+	if isKafkaPath(col.From) && !strings.HasPrefix(col.From, keyPath) {
 		return
 	}
 	c.fail(path+".from", fmt.Sprintf("column %q is read from a value of format %s, which has no fields", col.Name, table.Format),
 		"give from: kafka.value, kafka.key or kafka.header.<name>")
+}
+
+// checkNaturalKey checks that the natural key is of columns that are decoded
+// from change events.
+func (c *checker) checkNaturalKey(m *Model, table *SourceTable) {
+	if len(m.NaturalKey) == 0 || table == nil {
+		return
+	}
+	if !m.Changes {
+		c.fail("natural_key", fmt.Sprintf("format %s is no change event of a database, so nothing is done by a key", table.Format), "remove natural_key, or change the source's format to debezium-json or debezium-avro")
+		return
+	}
+	for i, name := range m.NaturalKey {
+		path := indexed("natural_key", i)
+		at := slices.IndexFunc(m.Input(), func(col Column) bool { return col.Name == name })
+		if at < 0 {
+			c.fail(path, fmt.Sprintf("there is no column %q that is decoded", name), or(didYouMean(name, columnNames(m.Input())), "declare it in columns"))
+			continue
+		}
+		col := m.Input()[at]
+		if isKafkaPath(col.From) || col.From == restPath || strings.HasPrefix(col.From, envelopePath) {
+			c.fail(path, fmt.Sprintf("column %q is read from %s, which is not part of the row", name, col.From), "name columns of the row")
+		}
+	}
 }
 
 func (c *checker) checkPluginInput(m *Model, table *SourceTable) {

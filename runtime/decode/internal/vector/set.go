@@ -1,6 +1,8 @@
 package vector
 
 import (
+	"math"
+
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/bitutil"
@@ -12,17 +14,20 @@ type Set struct {
 	Columns []*Vector
 	Row     int // the row that is being written
 	schema  *arrow.Schema
+	room    int // the least Cap of the columns, or less
 }
 
 // NewSet makes the columns of a schema, with room for rows, and in each string
 // column for bytes.
 func NewSet(schema *arrow.Schema, rows, bytes int) (*Set, error) {
 	s := &Set{schema: schema}
+	staggered := 0
 	for _, f := range schema.Fields() {
 		v, err := New(f.Type)
 		if err != nil {
 			return nil, err
 		}
+		v.stagger(&staggered)
 		v.Reserve(max(rows, 1), bytes)
 		s.Columns = append(s.Columns, v)
 	}
@@ -32,10 +37,19 @@ func NewSet(schema *arrow.Schema, rows, bytes int) (*Set, error) {
 // Next goes on to the next row; all columns of the present one are written.
 func (s *Set) Next() {
 	s.Row++
+	if s.Row >= s.room {
+		s.makeRoom()
+	}
+}
+
+// makeRoom makes room for the present row.
+func (s *Set) makeRoom() {
+	s.room = math.MaxInt
 	for _, v := range s.Columns {
-		if s.Row == v.Cap {
+		if s.Row >= v.Cap {
 			v.Reserve(2*v.Cap, 0)
 		}
+		s.room = min(s.room, v.Cap)
 	}
 }
 
@@ -61,6 +75,9 @@ func (s *Set) Batch() arrow.RecordBatch {
 
 // data wraps the first rows rows of a vector.
 func (v *Vector) data(rows int) arrow.ArrayData {
+	if v.Cap == 0 {
+		v.Reserve(1, 0) // elements of lists that have none so far: one offset
+	}
 	var buffers []*memory.Buffer
 	var kids []arrow.ArrayData
 	nulls := v.nulls(rows)

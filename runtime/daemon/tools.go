@@ -1,0 +1,64 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/calvelake/calve/plugins/wasm"
+	"github.com/calvelake/calve/runtime/decode"
+	"github.com/calvelake/calve/runtime/project"
+)
+
+// tools are what models are built with.
+type tools struct {
+	host    *wasm.Host     // of plugins
+	schemas decode.Schemas // nil without a registry
+	closers []func() error
+}
+
+func openTools(ctx context.Context, p *project.Project, logger *slog.Logger) (tools, error) {
+	host, err := openHost(ctx, p, logger)
+	if err != nil {
+		return tools{}, err
+	}
+	t := tools{host: host, closers: []func() error{func() error { return host.Close(context.WithoutCancel(ctx)) }}}
+	client, err := openRegistry(p, logger)
+	if err != nil {
+		return tools{}, errors.Join(err, t.close())
+	}
+	if client != nil {
+		t.schemas = client
+		t.closers = append(t.closers, func() error { client.Close(); return nil })
+	}
+	return t, nil
+}
+
+func (t tools) close() error {
+	var errs []error
+	for _, one := range t.closers {
+		errs = append(errs, one())
+	}
+	return errors.Join(errs...)
+}
+
+// checkRegistry refuses models whose records name schemas where no registry is
+// to be asked.
+func checkRegistry(p *project.Project) error {
+	if p.Connections.Kafka.SchemaRegistry != nil {
+		return nil
+	}
+	for i := range p.Models {
+		m := &p.Models[i]
+		table, ok := p.SourceTable(m.From)
+		if !ok {
+			continue
+		}
+		switch table.Format {
+		case project.FormatAvro, project.FormatProtobuf, project.FormatDebeziumAvro:
+			return fmt.Errorf("%s:%d: model %s: records of format %s name their schemas in a schema registry; give connections.kafka.schema_registry its URL", m.File, m.Line, m.Name, table.Format)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/calvelake/calve/runtime/record"
+)
+
+// Step is a part of what becomes of a model's rows between decoding and
+// writing: where, derive, the data tests. It must be safe for concurrent use.
+type Step interface {
+	// Apply returns new rows, which the caller releases; the batch given stays
+	// the caller's. Rows stay in order. A record of which it refuses something
+	// other than single rows (record.Reject.OfRow) ends as a dead letter as a
+	// whole: the caller drops its other rows. An error stops the pipeline.
+	Apply(ctx context.Context, batch record.Batch) (Applied, error)
+}
+
+// Applied is what a step made of a batch.
+type Applied struct {
+	Rows     record.Batch
+	Rejects  []record.Reject
+	Warnings []Warning
+}
+
+// Warning counts the rows of a slice that fail a data test of severity warn.
+type Warning struct {
+	Test    string
+	Rows    int64
+	Message string // of the first
+	At      record.TopicPartition
+	Offset  int64 // of its record
+}
+
+// transform takes decoded rows, which it releases, through the model's steps:
+// where, the plugin, and what is behind it.
+func (m *Model) transform(ctx context.Context, rows record.Batch) (Applied, error) {
+	out := Applied{Rows: rows}
+	for _, s := range m.steps() {
+		if len(out.Rows.Records) == 0 {
+			break
+		}
+		made, err := s.Apply(ctx, out.Rows)
+		out.Rows.Release()
+		if err != nil {
+			return Applied{}, fmt.Errorf("model %s: %w", m.Name, err)
+		}
+		out.Rejects = append(out.Rejects, made.Rejects...)
+		out.Warnings = append(out.Warnings, made.Warnings...)
+		if out.Rows, err = dropRecords(made.Rows, made.Rejects); err != nil {
+			return Applied{}, fmt.Errorf("model %s: %w", m.Name, err)
+		}
+	}
+	return out, nil
+}
+
+func (m *Model) steps() []Step {
+	steps := slices.Clone(m.Before)
+	if m.Plugin != nil {
+		steps = append(steps, pluginStep{m.Plugin, m.PluginRef})
+	}
+	return append(steps, m.After...)
+}
+
+// pluginStep is a plugin among the steps.
+type pluginStep struct {
+	plugin Transformer
+	ref    string
+}
+
+func (s pluginStep) Apply(ctx context.Context, batch record.Batch) (Applied, error) {
+	rows, rejects, err := s.plugin.Transform(ctx, batch)
+	if err != nil {
+		return Applied{}, fmt.Errorf("plugin %s at %s offset %d: %w", s.ref, batch.Source.TopicPartition, batch.Source.From, err)
+	}
+	return Applied{Rows: rows, Rejects: rejects}, nil
+}
+
+// dropRecords leaves out all rows of records that were refused as a whole, and
+// releases the batch: a record is whole as far as decoding, expressions and
+// plugins go.
+func dropRecords(rows record.Batch, rejects []record.Reject) (record.Batch, error) {
+	refused := map[int32]bool{}
+	for _, r := range rejects {
+		if !r.OfRow {
+			refused[r.Record] = true
+		}
+	}
+	keep := make([]int, 0, len(rows.Records))
+	for i, r := range rows.Records {
+		if !refused[r] {
+			keep = append(keep, i)
+		}
+	}
+	if len(keep) == len(rows.Records) {
+		return rows, nil
+	}
+	defer rows.Release()
+	return rows.Select(keep, memory.DefaultAllocator)
+}
+
+// retained is the batch for a caller of its own.
+func retained(b record.Batch) record.Batch {
+	b.Rows.Retain()
+	if b.Changes != nil {
+		b.Changes.Retain()
+	}
+	return b
+}
+
+// withColumns is a batch's rows with the columns that an expression reads: the
+// change and position columns are made where one of them is. The caller
+// releases it.
+func withColumns(b record.Batch, columns []string, mem memory.Allocator) (arrow.RecordBatch, error) {
+	for _, name := range columns {
+		if !b.Rows.Schema().HasField(name) {
+			return record.WithPositions(b, mem)
+		}
+	}
+	b.Rows.Retain()
+	return b.Rows, nil
+}
