@@ -4,7 +4,8 @@ GO ?= go
 BENCHTIME ?= 1x
 FUZZTIME ?= 20s
 # Without debug information a test binary links in half the time; traces stay.
-TESTFLAGS ?= -ldflags='-s -w'
+# poison overwrites the memory of batches as soon as they are released.
+TESTFLAGS ?= -tags poison -ldflags='-s -w'
 SOAKTIME ?= 10m
 PLUGINS := $(patsubst %/go.mod,%,$(wildcard examples/*/plugin/*/go.mod))
 # Decoders against other libraries, which are dependencies of this module alone.

@@ -21,8 +21,8 @@ const module = "github.com/calvelake/calve"
 // beside packages below itself and its own internal ones. Tests may import
 // more, but only what is listed in testsMayImport.
 var mayImport = map[string][]string{
-	"cmd/calve":               {"runtime/daemon", "runtime/pipeline", "runtime/project", "runtime/kafka", "runtime/record", "lakehouse", "catalog", "examples"},
-	"runtime/daemon":          {"runtime/project", "runtime/pipeline", "runtime/kafka", "runtime/decode", "runtime/decode/registry", "runtime/contract", "runtime/expression", "runtime/record", "lakehouse", "lakehouse/storage", "catalog", "plugins/wasm"},
+	"cmd/calve":               {"runtime/daemon", "runtime/pipeline", "runtime/project", "runtime/kafka", "runtime/record", "lakehouse", "catalog", "plugins", "plugins/author", "examples"},
+	"runtime/daemon":          {"runtime/project", "runtime/pipeline", "runtime/kafka", "runtime/decode", "runtime/decode/registry", "runtime/contract", "runtime/expression", "runtime/record", "lakehouse", "lakehouse/storage", "catalog", "catalog/principal", "plugins", "plugins/wasm"},
 	"runtime/project":         {"runtime/expression", "runtime/record"},
 	"runtime/pipeline":        {"runtime/decode", "runtime/contract", "runtime/expression", "runtime/record", "lakehouse"},
 	"runtime/contract":        {"runtime/expression", "runtime/record"},
@@ -36,6 +36,9 @@ var mayImport = map[string][]string{
 	"catalog":                 {"catalog/server", "catalog/sqlite", "lakehouse/storage"},
 	"catalog/server":          {"lakehouse/storage"},
 	"catalog/sqlite":          {"catalog/server"},
+	"catalog/principal":       {},
+	"plugins":                 {"plugins/wasm", "sdk/abi", "lakehouse/storage", "catalog/principal"},
+	"plugins/author":          {"plugins/wasm", "sdk/abi", "runtime/record"},
 	"plugins/wasm":            {"sdk/abi", "lakehouse/storage"},
 	"sdk/abi":                 {},
 	"examples":                {},

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -201,8 +202,8 @@ func sourceLiteral(column arrow.Array, i int) (iceberg.Literal, error) {
 		return iceberg.NewLiteral(iceberg.Date(a.Value(i))), nil
 	case *array.Timestamp:
 		return iceberg.NewLiteral(iceberg.Timestamp(a.Value(i))), nil
-	case *array.String:
-		return iceberg.NewLiteral(a.Value(i)), nil
+	case *array.String: // known holds it beyond the batch
+		return iceberg.NewLiteral(strings.Clone(a.Value(i))), nil
 	case *array.Binary:
 		return iceberg.NewLiteral(slices.Clone(a.Value(i))), nil
 	case *array.Decimal128:

@@ -3,10 +3,8 @@ package wasm
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -15,95 +13,40 @@ import (
 	"github.com/calvelake/calve/sdk/abi"
 )
 
-// Bounds on the search for the rows at fault in one batch. Eight poison rows in
-// a batch of 8,192 take some 200 calls.
-const (
-	maxRetryCalls   = 512
-	maxRetryBudgets = 8 // work of all calls for one batch, in budgets of a call
-	// minBudgetShare bounds from below what a small part of a batch may use: a
-	// call has fixed costs, a garbage collection in the guest among them.
-	minBudgetShare = 64
-)
-
 // bisection runs a batch, in halves and halves of halves where the plugin
 // fails, until the rows at fault are alone.
 type bisection struct {
 	transform *Transform
+	export    string
+	in        arrow.RecordBatch
 	meta      Meta
 	watermark int64
-	rows      int
-	callsLeft int
-	workLeft  int64
 	parts     []part // in row order
 }
 
-// run processes rows from start on. again: they failed with a wish to be
-// retried, which is granted once.
-func (b *bisection) run(ctx context.Context, rows arrow.RecordBatch, start int, again bool) error {
-	n := int(rows.NumRows())
-	c := call{rows: rows, start: start, budget: b.budget(n)}
-	p, work, err := b.transform.attempt(ctx, c, b.meta, b.watermark)
-	b.callsLeft--
-	b.workLeft -= work
+func (t *Transform) bisect(ctx context.Context, b *bisection) (Result, error) {
+	h := &halves{transform: t, what: "rows", total: int(b.in.NumRows()), attempt: b.attempt, reject: b.reject}
+	if err := h.run(ctx); err != nil {
+		releaseParts(b.parts)
+		return Result{}, err
+	}
+	return b.result()
+}
+
+func (b *bisection) attempt(ctx context.Context, from, to int, budget int64) (int64, error) {
+	rows := b.in.NewSlice(int64(from), int64(to))
+	defer rows.Release()
+	p, work, err := b.transform.attempt(ctx, call{export: b.export, rows: rows, start: from, budget: budget}, b.meta, b.watermark)
 	if err == nil {
 		b.parts = append(b.parts, p)
-		return nil
 	}
-	code := failureCode(err)
-	if code == "" || errors.Is(err, errNoInstance) || errors.Is(err, ErrRefusedConfig) || ctx.Err() != nil {
-		return err
-	}
-	if b.transform.init.OnError == Stop {
-		return fmt.Errorf("plugin %q failed on rows %d to %d of the batch: %w", b.transform.plugin.describe.Name, start, start+n-1, err)
-	}
-	spent := b.callsLeft <= 0 || b.workLeft <= 0
-	switch {
-	case n == 0:
-		return err // no row to blame
-	case errors.Is(err, errRetry) && !again && !spent:
-		return b.run(ctx, rows, start, true)
-	case n == 1:
-		b.reject(start, 1, code, err.Error())
-	case spent:
-		b.reject(start, n, code, fmt.Sprintf("not isolated: %d rows failed together and the search for the row at fault was given up; fix the plugin and replay them: %v", n, err))
-	default:
-		return b.split(ctx, rows, start)
-	}
-	return nil
+	return work, err
 }
 
-func (b *bisection) split(ctx context.Context, rows arrow.RecordBatch, start int) error {
-	n := rows.NumRows()
-	for _, half := range [][2]int64{{0, n / 2}, {n / 2, n}} {
-		s := rows.NewSlice(half[0], half[1])
-		err := b.run(ctx, s, start+int(half[0]), false)
-		s.Release()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// budget is a share of the budget in proportion to the rows.
-func (b *bisection) budget(n int) int64 {
-	full := b.transform.plugin.limits.Budget
-	if n == b.rows {
-		return full
-	}
-	return max(full/minBudgetShare, full/int64(b.rows)*int64(n))
-}
-
-// reject makes row errors of n rows.
-func (b *bisection) reject(start, n int, code, message string) {
-	if len(message) > abi.MaxMessageBytes {
-		message = message[:abi.MaxMessageBytes]
-		for !utf8.ValidString(message) {
-			message = message[:len(message)-1]
-		}
-	}
-	p := part{start: start, rows: n}
-	for i := range n {
+// reject makes row errors of rows.
+func (b *bisection) reject(from, to int, code, message string) {
+	p := part{start: from, rows: to - from}
+	for i := range to - from {
 		p.errors = append(p.errors, RowError{Row: uint32(i), Code: code, Message: message})
 	}
 	b.parts = append(b.parts, p)

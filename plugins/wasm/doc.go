@@ -5,6 +5,8 @@
 //	Host    one a process: the runtime and its cache of compiled modules
 //	Plugin  a module: checked, metered, compiled, and what it says of itself
 //	Transform  a plugin opened for a model: configured instances, made as needed
+//	Session    the same of a plugin that sums up sessions; the caller keeps state
+//	SCD        the same of a plugin that decides about changes to a dimension
 //
 // A module passes internal/meter, which bounds its structure and its running
 // time, before wazero sees it; what it returns passes internal/cdata before

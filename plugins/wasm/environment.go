@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -20,6 +21,7 @@ type environment struct {
 	random *rand.ChaCha8
 	slept  uint64 // ns
 	budget api.MutableGlobal
+	epoch  *atomic.Int64 // bytes that the opened plugin may still log in this epoch; nil: no bound but the call's
 
 	// of the current call
 	logLeft int64
@@ -171,10 +173,20 @@ func (e *environment) write(level slog.Level, line string) {
 	if e.cut || !e.logger.Enabled(context.Background(), level) {
 		return
 	}
-	if e.logLeft -= int64(len(line)) + 1; e.logLeft < 0 {
+	n := int64(len(line)) + 1
+	if e.logLeft -= n; e.logLeft < 0 {
 		e.cut = true
 		e.logger.Warn("plugin logs too much, the rest of this call is dropped")
 		return
+	}
+	if e.epoch != nil {
+		if left := e.epoch.Add(-n); left < 0 {
+			e.cut = true
+			if left+n >= 0 { // the one that crossed the bound
+				e.logger.Warn("plugin logs too much, the rest of this epoch is dropped")
+			}
+			return
+		}
 	}
 	e.logger.Log(context.Background(), level, "plugin", keyText, line)
 }

@@ -18,28 +18,41 @@ type Config struct {
 	// machine code that is run unseen: it must be writable by its owner only,
 	// and is made so.
 	CacheDir string
+	// Interpreter runs guests without compiling them, some fifty times slower:
+	// what it answers is compared with what compiled guests answer.
+	Interpreter bool
 	// Logger receives what plugins log; nil drops it.
 	Logger *slog.Logger
+	// Metrics receives what is counted of calls and by plugins; nil drops it.
+	Metrics Recorder
 }
 
 // Host compiles and runs plugins. A process has one: it is safe for concurrent
 // use, and compiled modules are shared through it.
 type Host struct {
-	runtime wazero.Runtime
-	cache   wazero.CompilationCache
-	logger  *slog.Logger
+	runtime  wazero.Runtime
+	cache    wazero.CompilationCache
+	logger   *slog.Logger
+	recorder Recorder
 }
 
 // New starts a host. Close it when all of its transforms are closed.
 func New(ctx context.Context, c Config) (*Host, error) {
-	h := &Host{logger: c.Logger}
+	h := &Host{logger: c.Logger, recorder: c.Metrics}
+	if h.recorder == nil {
+		h.recorder = discard{}
+	}
 	if h.logger == nil {
 		h.logger = slog.New(slog.DiscardHandler)
 	}
 	// Exceptions, threads and tail calls stay off: see the known bugs of
 	// wazero's compiler. Closing on context is off too: internal/meter does
 	// better for a tenth of the cost.
-	rc := wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithDebugInfoEnabled(false)
+	rc := wazero.NewRuntimeConfig()
+	if c.Interpreter {
+		rc = wazero.NewRuntimeConfigInterpreter()
+	}
+	rc = rc.WithCoreFeatures(api.CoreFeaturesV2).WithDebugInfoEnabled(false)
 	if c.CacheDir != "" {
 		cache, err := openCache(c.CacheDir)
 		if err != nil {

@@ -1,10 +1,10 @@
 package wasm
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
-	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -38,7 +38,10 @@ type hostile struct {
 	bodies   map[string][]byte // instead of what an export does
 	locals   []byte            // of each body: i32
 	extra    func(m *asm.Module)
+	last     func(m *asm.Module) // spoils what is there
 	data     map[uint32][]byte
+	at       uint32 // where the description is, 0: describeAt
+	pages    uint32 // of memory, 0: pages
 }
 
 var oneI32 = []byte{asm.I32}
@@ -50,15 +53,13 @@ func (h hostile) module() []byte {
 	if h.extra != nil {
 		h.extra(m)
 	}
-	m.Memory(pages)
+	m.Memory(cmp.Or(h.pages, pages))
 	describe := h.describe
 	if describe == "" {
 		describe = identity
 	}
-	m.Data(describeAt, []byte(describe))
-	process := asm.Code( // outputs[0].array = batch.array
-		asm.Const(outputAt+abi.OutputArray), asm.Op(asm.LocalGet, 0), []byte{0x28, 2, abi.BatchArray}, []byte{0x36, 2, 0},
-		asm.Const(resultAt))
+	at := cmp.Or(h.at, describeAt)
+	m.Data(at, []byte(describe))
 	m.Data(resultAt, struct32(abi.ResultSize, map[int]uint32{abi.ResultNOutputs: 1, abi.ResultOutputs: outputAt}))
 	for at, b := range h.data {
 		m.Data(at, b)
@@ -70,9 +71,9 @@ func (h hostile) module() []byte {
 	}{
 		{abi.ExportMarker, nil, nil, nil},
 		{abi.ExportAlloc, oneI32, oneI32, asm.Const(arenaAt)},
-		{abi.ExportDescribe, nil, []byte{asm.I64}, asm.Const64(describeAt<<32 | int64(len(describe)))},
+		{abi.ExportDescribe, nil, []byte{asm.I64}, asm.Const64(int64(at)<<32 | int64(len(describe)))},
 		{abi.ExportInit, []byte{asm.I32, asm.I32}, oneI32, asm.Const(resultAt + 512)},
-		{abi.ExportProcess, oneI32, oneI32, process},
+		{abi.ExportProcess, oneI32, oneI32, passFirst()},
 	} {
 		if e.name == h.leave {
 			continue
@@ -82,7 +83,15 @@ func (h hostile) module() []byte {
 		}
 		m.Export(e.name, asm.Function, m.Func(e.params, e.results, h.locals, e.body...))
 	}
+	if h.last != nil {
+		h.last(m)
+	}
 	return m.Bytes()
+}
+
+// passFirst is calve_process: outputs[0].array = batch.array.
+func passFirst() []byte {
+	return asm.Code(asm.Const(outputAt+abi.OutputArray), asm.Op(asm.LocalGet, 0), []byte{0x28, 2, abi.BatchArray}, []byte{0x36, 2, 0}, asm.Const(resultAt))
 }
 
 // struct32 is a struct of that size with some u32 fields.
@@ -143,104 +152,6 @@ func TestHarmlessTwinOfTheHostilePluginsWorks(t *testing.T) {
 	}
 }
 
-func TestCompileRefusesWhatIsNoPlugin(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		module []byte
-		want   error
-		text   string
-	}{
-		{"no module", []byte("#!/bin/sh"), ErrNotModule, "does not begin with"},
-		{"garbage behind the preamble", []byte("\x00asm\x01\x00\x00\x00garbage"), ErrInvalidModule, ""},
-		{"no marker", hostile{leave: abi.ExportMarker}.module(), ErrMissingExport, `"calve_abi_1"`},
-		{"no alloc", hostile{leave: abi.ExportAlloc}.module(), ErrMissingExport, `"calve_alloc"`},
-		{"no process", hostile{leave: abi.ExportProcess}.module(), ErrMissingExport, `"calve_process"`},
-		{"process of another type", hostile{leave: abi.ExportProcess, extra: func(m *asm.Module) {
-			m.Export(abi.ExportProcess, asm.Function, m.Func(nil, nil, nil))
-		}}.module(), ErrMissingExport, "wrong type"},
-		{"forbidden import", hostile{extra: func(m *asm.Module) { m.Import("env", "system", oneI32, oneI32) }}.module(), ErrRefusedImport, `"system" of module "env"`},
-		{"import of another type", hostile{extra: func(m *asm.Module) { m.Import("calve", "log", nil, nil) }}.module(), nil, "log"},
-		{"start section", hostile{extra: func(m *asm.Module) { m.Start(0) }}.module(), ErrStartSection, "_initialize"},
-		{"table bomb", hostile{extra: func(m *asm.Module) { m.Table(50_000_000) }}.module(), ErrModuleTooLarge, "table of 50000000"},
-		{"code that does not validate", hostile{bodies: map[string][]byte{abi.ExportAlloc: nil}}.module(), ErrInvalidModule, ""},
-		{"describe traps", hostile{bodies: map[string][]byte{abi.ExportDescribe: {asm.Unreachable}}}.module(), ErrTrap, "calve_describe: unreachable"},
-		{"describe never returns", hostile{bodies: map[string][]byte{abi.ExportDescribe: spinForever()}}.module(), ErrBudget, "calve_describe"},
-		{"describe outside memory", hostile{bodies: map[string][]byte{abi.ExportDescribe: asm.Const64(-1)}}.module(), ErrDescription, "outside the memory"},
-		{"describe is no JSON", hostile{describe: "describe me"}.module(), ErrDescription, "invalid character"},
-		{"describe has another key", hostile{describe: `{"abi":1,"colour":"red"}`}.module(), ErrDescription, "colour"},
-		{"another ABI version", hostile{describe: strings.Replace(identity, `"abi":1`, `"abi":2`, 1)}.module(), ErrDescription, "abi is 2"},
-	} {
-		p, err := testHost(t).Compile(t.Context(), c.module, small)
-		if err == nil {
-			_ = p.Close(t.Context())
-		}
-		if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
-			t.Errorf("%s: got %v, want %v with %q", c.name, err, c.want, c.text)
-		}
-	}
-}
-
-func TestFailingCallsBecomeRowErrorsOrStop(t *testing.T) {
-	deep := asm.Code(asm.Op(asm.LocalGet, 0), asm.Op(asm.Call, 4))
-	bomb := asm.Code([]byte{asm.Loop, asm.Void}, asm.Const(16), []byte{asm.MemoryGrow, 0}, asm.Const(-1), []byte{0x47, asm.BrIf, 0, asm.End, asm.Unreachable})
-	result := func(fields map[int]uint32) map[uint32][]byte {
-		return map[uint32][]byte{resultAt: struct32(abi.ResultSize, fields)}
-	}
-	staticResult := map[string][]byte{abi.ExportProcess: asm.Const(resultAt)}
-	for _, c := range []struct {
-		name   string
-		plugin hostile
-		want   error
-		code   string
-		text   string
-	}{
-		{"trap", hostile{bodies: map[string][]byte{abi.ExportProcess: {asm.Unreachable}}}, ErrTrap, CodeTrap, "unreachable"},
-		{"division by zero", hostile{bodies: map[string][]byte{abi.ExportProcess: asm.Code(asm.Const(1), asm.Const(0), []byte{0x6d})}}, ErrTrap, CodeTrap, "divide by zero"},
-		{"load outside memory", hostile{bodies: map[string][]byte{abi.ExportProcess: asm.Code(asm.Const(-4), []byte{0x28, 2, 0})}}, ErrTrap, CodeTrap, "out of bounds"},
-		{"endless loop", hostile{bodies: map[string][]byte{abi.ExportProcess: spinForever()}}, ErrBudget, CodeLimit, "units of work"},
-		{"endless recursion", hostile{bodies: map[string][]byte{abi.ExportProcess: deep}}, nil, "", ""},
-		{"alloc never returns", allocOnce(spinForever()), ErrBudget, CodeLimit, "calve_alloc"},
-		{"memory bomb", hostile{bodies: map[string][]byte{abi.ExportProcess: bomb}}, ErrMemory, CodeLimit, "4194304 bytes"},
-		{"alloc gives nothing", allocOnce(asm.Const(0)), ErrMemory, CodeLimit, "no room"},
-		{"alloc gives an odd address", allocOnce(asm.Const(arenaAt + 1)), ErrOutput, CodeOutput, "not aligned"},
-		{"alloc gives what is not there", allocOnce(asm.Const(-64)), ErrOutput, CodeOutput, "outside the memory"},
-		{"result outside memory", hostile{bodies: map[string][]byte{abi.ExportProcess: asm.Const(-32)}}, ErrOutput, CodeOutput, "result"},
-		{"result not aligned", hostile{bodies: map[string][]byte{abi.ExportProcess: asm.Const(resultAt + 2)}}, ErrOutput, CodeOutput, "not aligned"},
-		{"unknown status", hostile{bodies: staticResult, data: result(map[int]uint32{abi.ResultStatus: 9})}, ErrOutput, CodeOutput, "status 9"},
-		{"status failed", hostile{bodies: staticResult, data: result(map[int]uint32{abi.ResultStatus: abi.StatusFailed})}, ErrTrap, CodeTrap, "status 1"},
-		{"a status of its own", hostile{bodies: staticResult, data: result(map[int]uint32{abi.ResultStatus: 77})}, ErrTrap, CodeTrap, "status 77"},
-		{"status retry", hostile{bodies: staticResult, data: result(map[int]uint32{abi.ResultStatus: abi.StatusRetry})}, ErrTrap, CodeTrap, "for now"},
-		{"message outside memory", hostile{bodies: staticResult, data: result(map[int]uint32{abi.ResultMessagePtr: math.MaxUint32, abi.ResultMessageLen: 9})}, ErrOutput, CodeOutput, "message"},
-		{"a stream nobody declared", hostile{data: map[uint32][]byte{outputAt: struct32(abi.OutputSize, map[int]uint32{abi.OutputStream: 3})}}, ErrOutput, CodeOutput, "output stream 3"},
-		{"array outside memory", hostile{bodies: staticResult, data: map[uint32][]byte{outputAt: struct32(abi.OutputSize, map[int]uint32{abi.OutputArray: 0x7ffffff8})}}, ErrOutput, CodeOutput, "outside the memory"},
-		{"row errors outside memory", hostile{bodies: staticResult, data: result(map[int]uint32{abi.ResultRowErrors: 0x7ffffff8})}, ErrOutput, CodeOutput, "row errors"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			in := idRows(3)
-			defer in.Release()
-			_, err := openHostile(t, c.plugin, small, Stop).Process(t.Context(), in, Meta{}, NoWatermark)
-			if c.want == nil { // the stack or the budget ends first
-				if failureCode(err) == "" {
-					t.Fatalf("got %v, want a failure of the plugin", err)
-				}
-				return
-			}
-			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
-				t.Fatalf("stop: got %v, want %v with %q", err, c.want, c.text)
-			}
-			r := process(t, openHostile(t, c.plugin, small, DeadLetter), in)
-			if len(r.Errors) != 3 || len(r.Outputs) != 1 || r.Outputs[0].Rows.NumRows() != 0 {
-				t.Fatalf("dead letters: got %d errors, %v", len(r.Errors), r.Outputs)
-			}
-			for i, e := range r.Errors {
-				if int(e.Row) != i || e.Code != c.code || !strings.Contains(e.Message, c.text) {
-					t.Errorf("dead letters: got %+v, want row %d, code %q, %q", e, i, c.code, c.text)
-				}
-			}
-		})
-	}
-}
-
 // allocOnce is a plugin whose calve_alloc serves calve_init, which is its first
 // call, and runs that code afterwards.
 func allocOnce(then []byte) hostile {
@@ -249,36 +160,6 @@ func allocOnce(then []byte) hostile {
 		bodies: map[string][]byte{abi.ExportAlloc: asm.Code(
 			asm.Op(asm.GlobalGet, 0), []byte{asm.I32Eqz, asm.If, asm.I32},
 			asm.Const(1), asm.Op(asm.GlobalSet, 0), asm.Const(arenaAt), []byte{0x05}, then, []byte{asm.End})},
-	}
-}
-
-func TestOpenRefusesWhatDoesNotStart(t *testing.T) {
-	refuse := map[uint32][]byte{
-		resultAt + 512: struct32(abi.ResultSize, map[int]uint32{abi.ResultStatus: abi.StatusRefused, abi.ResultMessagePtr: 4000, abi.ResultMessageLen: 11}),
-		4000:           []byte("no such key"),
-	}
-	for _, c := range []struct {
-		name   string
-		plugin hostile
-		want   error
-		text   string
-	}{
-		{"configuration refused", hostile{data: refuse}, ErrRefusedConfig, "no such key"},
-		{"init traps", hostile{bodies: map[string][]byte{abi.ExportInit: {asm.Unreachable}}}, ErrTrap, "calve_init"},
-		{"init never returns", hostile{bodies: map[string][]byte{abi.ExportInit: spinForever()}}, ErrBudget, "calve_init"},
-		{"init returns garbage", hostile{bodies: map[string][]byte{abi.ExportInit: asm.Const(-1)}}, ErrOutput, "result"},
-		{"derived, but nothing announced", hostile{describe: strings.Replace(identity, `[{"name":"id","format":"l","nullable":false}]`, `"derived"`, 1)}, ErrMismatch, "announced no schema"},
-		{"another kind", hostile{describe: strings.Replace(identity, "transform", "session", 1)}, ErrMismatch, `kind "session"`},
-		{"a type no table can hold", hostile{describe: strings.Replace(identity, `"l"`, `"vu"`, 1)}, ErrMismatch, "utf8_view"},
-	} {
-		p, err := compileHostile(t, c.plugin, small)
-		if err != nil {
-			t.Fatalf("%s: %v", c.name, err)
-		}
-		_, err = p.Open(t.Context(), Init{Model: "orders", Input: idOnly(), Output: idOnly()})
-		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), `model "orders"`) {
-			t.Errorf("%s: got %v, want %v with %q", c.name, err, c.want, c.text)
-		}
 	}
 }
 
@@ -303,47 +184,6 @@ func TestGarbageCollectionFinishesWhileAPluginSpins(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Fatal("the plugin was not stopped when the context ended")
-	}
-}
-
-func TestHostCallsUseUpTheBudget(t *testing.T) {
-	log := hostile{
-		extra:  func(m *asm.Module) { m.Import("calve", "log", []byte{asm.I32, asm.I32, asm.I32}, nil) },
-		bodies: map[string][]byte{abi.ExportProcess: asm.Code([]byte{asm.Loop, asm.Void}, asm.Const(0), asm.Const(describeAt), asm.Const(100), asm.Op(asm.Call, 0), []byte{asm.Br, 0, asm.End, asm.Unreachable})},
-	}
-	in := idRows(1)
-	defer in.Release()
-	_, err := openHostile(t, log, small, Stop).Process(t.Context(), in, Meta{}, NoWatermark)
-	if !errors.Is(err, ErrBudget) {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestImportsRefusePointersOutsideMemory(t *testing.T) {
-	log := hostile{
-		extra:  func(m *asm.Module) { m.Import("calve", "log", []byte{asm.I32, asm.I32, asm.I32}, nil) },
-		bodies: map[string][]byte{abi.ExportProcess: asm.Code(asm.Const(3), asm.Const(-1), asm.Const(100), asm.Op(asm.Call, 0), asm.Const(resultAt))},
-	}
-	in := idRows(1)
-	defer in.Release()
-	_, err := openHostile(t, log, small, Stop).Process(t.Context(), in, Meta{}, NoWatermark)
-	if !errors.Is(err, ErrTrap) || !strings.Contains(err.Error(), "pointer outside memory") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestAbortOfAssemblyScriptShowsItsMessage(t *testing.T) {
-	text := []byte{6, 0, 0, 0, 'n', 0, 0xe9, 0, 't', 0} // its length in bytes, then UTF-16
-	abort := hostile{
-		extra:  func(m *asm.Module) { m.Import("env", "abort", []byte{asm.I32, asm.I32, asm.I32, asm.I32}, nil) },
-		data:   map[uint32][]byte{4000: text},
-		bodies: map[string][]byte{abi.ExportProcess: asm.Code(asm.Const(4004), asm.Const(0), asm.Const(1), asm.Const(2), asm.Op(asm.Call, 0), asm.Const(resultAt))},
-	}
-	in := idRows(1)
-	defer in.Release()
-	_, err := openHostile(t, abort, small, Stop).Process(t.Context(), in, Meta{}, NoWatermark)
-	if !errors.Is(err, ErrTrap) || !strings.Contains(err.Error(), "abort: nét") {
-		t.Errorf("got %v", err)
 	}
 }
 

@@ -65,7 +65,10 @@ func (in *instance) instantiate(ctx context.Context) (err error) {
 	ctx = experimental.WithMemoryAllocator(ctx, newAllocator())
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	in.module, err = in.plugin.host.runtime.InstantiateModule(ctx, in.plugin.compiled, config)
-	return err
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidModule, err)
+	}
+	return nil
 }
 
 // close frees the instance. It must not be used afterwards: its memory is gone.

@@ -89,6 +89,9 @@ func newStreams(described []abi.Stream, announced map[uint32][]cdata.SchemaColum
 	if !ok {
 		return nil, fmt.Errorf("%w: it has no output stream %d", ErrMismatch, abi.StreamMain)
 	}
+	if model == nil {
+		return streams, nil
+	}
 	return streams, main.match(model)
 }
 

@@ -29,6 +29,9 @@ var exportTypes = map[string]struct{ params, results []api.ValueType }{
 	abi.ExportDescribe:   {nil, params(i64)},
 	abi.ExportInit:       {params(i32, i32), params(i32)},
 	abi.ExportProcess:    {params(i32), params(i32)},
+	abi.ExportAccumulate: {params(i32), params(i32)},
+	abi.ExportMerge:      {params(i32), params(i32)},
+	abi.ExportFinish:     {params(i32), params(i32)},
 	abi.ExportClose:      {nil, nil},
 	abi.ExportInitialize: {nil, nil},
 }
@@ -118,10 +121,15 @@ func (p *Plugin) introduce(ctx context.Context, exports map[string]byte) error {
 	if p.describe, err = abi.ParseDescribe(memory[address : address+n]); err != nil {
 		return fmt.Errorf("describe plugin: %w: %w", ErrDescription, err)
 	}
-	if p.describe.Kind == abi.KindTransform {
-		return checkExports(exports, []string{abi.ExportProcess})
-	}
-	return nil
+	return checkExports(exports, kindExports[p.describe.Kind])
+}
+
+// kindExports is what a module must have for its kind. Another kind cannot be
+// opened.
+var kindExports = map[string][]string{
+	abi.KindTransform: {abi.ExportProcess},
+	abi.KindSession:   {abi.ExportAccumulate, abi.ExportMerge, abi.ExportFinish},
+	abi.KindSCD:       {abi.ExportProcess},
 }
 
 // Digest is the SHA-256 of the original module, in hex: the plugin's identity.

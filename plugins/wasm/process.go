@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,8 @@ func (r Result) Release() {
 }
 
 // Output is the rows of one stream, in the model's column order for the main
-// stream. They are the caller's, who releases them.
+// stream. They are the caller's, who releases them; columns that the plugin
+// passed through are those of the input.
 type Output struct {
 	Stream uint32
 	Rows   arrow.RecordBatch
@@ -69,15 +71,7 @@ func (t *Transform) Process(ctx context.Context, in arrow.RecordBatch, meta Meta
 	if meta.Offsets != nil && (len(meta.Offsets) != n || len(meta.Timestamps) != n) {
 		return Result{}, fmt.Errorf("BUG: batch of %d rows with %d offsets and %d timestamps", n, len(meta.Offsets), len(meta.Timestamps))
 	}
-	b := &bisection{
-		transform: t, meta: meta, watermark: watermark, rows: n,
-		callsLeft: maxRetryCalls, workLeft: maxRetryBudgets * t.plugin.limits.Budget,
-	}
-	if err := b.run(ctx, in, 0, false); err != nil {
-		releaseParts(b.parts)
-		return Result{}, err
-	}
-	return b.result()
+	return t.bisect(ctx, &bisection{transform: t, export: abi.ExportProcess, in: in, meta: meta, watermark: watermark})
 }
 
 func sameColumns(a, b *arrow.Schema) bool {
@@ -86,8 +80,9 @@ func sameColumns(a, b *arrow.Schema) bool {
 	})
 }
 
-// call is one call of calve_process on rows from start on.
+// call is one call of an export on rows from start on.
 type call struct {
+	export string
 	rows   arrow.RecordBatch
 	start  int
 	budget int64
@@ -105,52 +100,80 @@ type part struct {
 // attempt runs one call on an instance of its own. It returns the work done,
 // as far as it is known, also with an error.
 func (t *Transform) attempt(ctx context.Context, c call, meta Meta, watermark int64) (p part, work int64, err error) {
+	work, err = t.with(ctx, func(in *instance) error {
+		p, err = t.callInstance(ctx, in, c, meta, watermark)
+		return err
+	})
+	return p, work, err
+}
+
+// with lends an instance to run. It recovers: whatever a guest returns, it must
+// not end the host (invariant 10), even through a check that is missing.
+func (t *Transform) with(ctx context.Context, run func(*instance) error) (work int64, err error) {
 	in, err := t.take(ctx)
 	if err != nil {
-		return part{}, 0, fmt.Errorf("make plugin instance: %w", errors.Join(errNoInstance, err))
+		return 0, fmt.Errorf("make plugin instance: %w", errors.Join(errNoInstance, err))
 	}
-	p, err = t.callInstance(ctx, in, c, meta, watermark)
+	err = func() (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("%w: BUG: reading it panicked: %v", ErrOutput, r)
+			}
+		}()
+		return run(in)
+	}()
 	work = in.spent()
+	t.observe.call(in, err)
 	if err != nil {
 		in.close(ctx) // its state is unknown
-		return part{}, work, err
+		return work, err
 	}
 	t.put(ctx, in)
-	return p, work, nil
+	return work, nil
 }
 
 // errNoInstance: no instance could be made, which says nothing about the rows.
 var errNoInstance = errors.New("instance refused to start")
 
-// callInstance recovers: whatever a guest returns, it must not end the host
-// (invariant 10), even through a check that is missing.
-func (t *Transform) callInstance(ctx context.Context, in *instance, c call, meta Meta, watermark int64) (p part, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			p, err = part{}, fmt.Errorf("%w: BUG: reading it panicked: %v", ErrOutput, r)
-		}
-	}()
+func (t *Transform) callInstance(ctx context.Context, in *instance, c call, meta Meta, watermark int64) (part, error) {
 	n := int(c.rows.NumRows())
 	b := cdata.Batch{Rows: c.rows, Watermark: watermark, Meta: cdata.Meta{Topic: meta.Topic, Partition: meta.Partition}}
 	if meta.Offsets != nil {
 		b.Meta.Offsets, b.Meta.Timestamps = meta.Offsets[c.start:c.start+n], meta.Timestamps[c.start:c.start+n]
 	}
-	address, arena, err := in.alloc(ctx, c.budget, cdata.BatchBytes(b))
+	reader, res, err := t.exchange(ctx, in, exchange{export: c.export, budget: c.budget, batch: b})
 	if err != nil {
 		return part{}, err
 	}
-	r, err := in.call(ctx, c.budget, abi.ExportProcess, uint64(cdata.WriteBatch(arena, address, b)))
-	if err != nil {
-		return part{}, err
-	}
-	reader := &cdata.Reader{Memory: in.memory(), Budget: t.plugin.limits.OutputBytes}
-	res, err := in.result(reader, r)
-	if err != nil {
-		return part{}, err
-	}
-	p, err = t.read(reader, res, n)
+	p, err := t.read(reader, res, n)
 	p.start, p.rows, p.metrics = c.start, n, in.env.metrics
 	return p, err
+}
+
+// exchange is a batch for an export.
+type exchange struct {
+	export string
+	budget int64
+	batch  cdata.Batch
+}
+
+// exchange hands a batch to the guest and reads the result struct.
+func (t *Transform) exchange(ctx context.Context, in *instance, x exchange) (*cdata.Reader, cdata.Result, error) {
+	address, arena, err := in.alloc(ctx, x.budget, cdata.BatchBytes(x.batch))
+	if err != nil {
+		return nil, cdata.Result{}, err
+	}
+	batch, input := cdata.WriteBatch(arena, address, x.batch)
+	r, err := in.call(ctx, x.budget, x.export, uint64(batch))
+	if err != nil {
+		return nil, cdata.Result{}, err
+	}
+	reader := &cdata.Reader{Memory: in.memory(), Budget: t.plugin.limits.OutputBytes}
+	if x.batch.InPlace == cdata.InPlaceNone {
+		reader.Input = input
+	}
+	res, err := in.result(reader, r)
+	return reader, res, err
 }
 
 // read copies the outputs and row errors out of guest memory.
@@ -162,15 +185,13 @@ func (t *Transform) read(reader *cdata.Reader, res cdata.Result, n int) (p part,
 		}
 	}()
 	var dropped []bool
-	if res.RowErrors != 0 {
-		rowErrors, err := reader.RowErrors(res.RowErrors, n)
-		if err != nil {
-			return p, err
-		}
+	if p.errors, err = rowErrors(reader, res, n); err != nil {
+		return p, err
+	}
+	if len(p.errors) > 0 {
 		dropped = make([]bool, n)
-		for _, e := range rowErrors {
+		for _, e := range p.errors {
 			dropped[e.Row] = true
-			p.errors = append(p.errors, RowError(e))
 		}
 	}
 	seen := map[uint32]bool{}
@@ -187,6 +208,28 @@ func (t *Transform) read(reader *cdata.Reader, res cdata.Result, n int) (p part,
 		p.outputs = append(p.outputs, Output{Stream: o.Stream, Rows: s.arrange(table.Rows), Origin: table.Origin})
 	}
 	return p, nil
+}
+
+// rowErrors reads the row errors of a result about n rows.
+func rowErrors(reader *cdata.Reader, res cdata.Result, n int) ([]RowError, error) {
+	if res.RowErrors == 0 {
+		return nil, nil
+	}
+	read, err := reader.RowErrors(res.RowErrors, n)
+	if err != nil {
+		return nil, err
+	}
+	var errs []RowError
+	for _, e := range read {
+		errs = append(errs, RowError(e))
+	}
+	return errs, nil
+}
+
+// sortedErrors is row errors in row order.
+func sortedErrors(errs []RowError) []RowError {
+	slices.SortFunc(errs, func(a, b RowError) int { return cmp.Compare(a.Row, b.Row) })
+	return errs
 }
 
 // arrange puts columns in the model's order and under its schema.

@@ -19,8 +19,14 @@ type Init struct {
 	Model    string
 	Config   json.RawMessage // the model's config for the plugin; nil is null
 	Input    *arrow.Schema   // of the batches that Process will get
-	Output   *arrow.Schema   // what the model declares of the main stream
+	Output   *arrow.Schema   // what the model declares of the main stream; nil: as the plugin returns it
 	OnError  OnError
+
+	// Key is the column type of a session's key (kind session).
+	Key arrow.DataType
+	// InForce is the attributes that Decide gets of the version in force (kind
+	// scd).
+	InForce *arrow.Schema
 }
 
 // OnError says what a row does that a plugin fails on.
@@ -40,6 +46,9 @@ type Transform struct {
 	plugin  *Plugin
 	init    Init
 	streams map[uint32]*stream
+	observe *observer
+	input   *arrow.Schema // what the guest is told of its input
+	state   *arrow.Schema // and of state; nil: none
 
 	mu     sync.Mutex
 	idle   []*instance
@@ -50,15 +59,26 @@ type Transform struct {
 // the model's. Its errors are ErrMismatch, ErrRefusedConfig, and those of a
 // call.
 func (p *Plugin) Open(ctx context.Context, init Init) (*Transform, error) {
-	t := &Transform{plugin: p, init: init}
+	return p.open(ctx, init, abi.KindTransform, nil)
+}
+
+// open opens a plugin of a kind. complete, if not nil, fixes the schemas that
+// the guest is told of.
+func (p *Plugin) open(ctx context.Context, init Init, kind string, complete func(*Transform) error) (*Transform, error) {
+	t := &Transform{plugin: p, init: init, observe: newObserver(p, init.Model), input: init.Input}
 	if t.init.Config == nil {
 		t.init.Config = json.RawMessage("null")
 	}
-	if p.describe.Kind != abi.KindTransform {
-		return nil, t.fault(fmt.Errorf("%w: it is of kind %q, a transform is needed", ErrMismatch, p.describe.Kind))
+	if p.describe.Kind != kind {
+		return nil, t.fault(fmt.Errorf("%w: it is of kind %q, a %s is needed", ErrMismatch, p.describe.Kind, kind))
 	}
 	if err := checkInput(p.describe.Input, init.Input); err != nil {
 		return nil, t.fault(err)
+	}
+	if complete != nil {
+		if err := complete(t); err != nil {
+			return nil, t.fault(err)
+		}
 	}
 	in, announced, err := t.newInstance(ctx)
 	if err != nil {
@@ -85,6 +105,7 @@ func (t *Transform) newInstance(ctx context.Context) (*instance, map[uint32][]cd
 	if err != nil {
 		return nil, nil, err
 	}
+	in.env.epoch = &t.observe.logLeft
 	announced, err := t.configure(ctx, in)
 	if err != nil {
 		in.close(ctx)
@@ -95,11 +116,19 @@ func (t *Transform) newInstance(ctx context.Context) (*instance, map[uint32][]cd
 
 // configure calls calve_init.
 func (t *Transform) configure(ctx context.Context, in *instance) (map[uint32][]cdata.SchemaColumn, error) {
-	size, err := cdata.SchemaBytes(t.init.Input)
+	size, err := cdata.SchemaBytes(t.input)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMismatch, err)
 	}
-	text, err := t.initJSON(^uint32(0)) // as long as it can be
+	stateAt := (size + 7) &^ 7
+	if size = stateAt; t.state != nil {
+		n, err := cdata.SchemaBytes(t.state)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMismatch, err)
+		}
+		size += n
+	}
+	text, err := t.initJSON(^uint32(0), ^uint32(0)) // as long as it can be
 	if err != nil {
 		return nil, err
 	}
@@ -108,11 +137,17 @@ func (t *Transform) configure(ctx context.Context, in *instance) (map[uint32][]c
 	if err != nil {
 		return nil, err
 	}
-	schema, err := cdata.WriteSchema(arena, address, t.init.Input)
+	schema, err := cdata.WriteSchema(arena, address, t.input)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMismatch, err)
 	}
-	if text, err = t.initJSON(schema); err != nil {
+	state := uint32(0)
+	if t.state != nil {
+		if state, err = cdata.WriteSchema(arena[stateAt:], address+uint32(stateAt), t.state); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMismatch, err)
+		}
+	}
+	if text, err = t.initJSON(schema, state); err != nil {
 		return nil, err
 	}
 	copy(arena[size:], text)
@@ -134,10 +169,10 @@ func (t *Transform) configure(ctx context.Context, in *instance) (map[uint32][]c
 	return announced, nil
 }
 
-func (t *Transform) initJSON(schema uint32) ([]byte, error) {
+func (t *Transform) initJSON(schema, state uint32) ([]byte, error) {
 	l := t.plugin.limits
 	text, err := json.Marshal(abi.Init{
-		Config: t.init.Config, InputSchema: schema, Pipeline: t.init.Pipeline, Model: t.init.Model,
+		Config: t.init.Config, InputSchema: schema, StateSchema: state, Pipeline: t.init.Pipeline, Model: t.init.Model,
 		Limits: abi.InitLimits{MemoryBytes: l.MemoryBytes, OutputBytes: l.OutputBytes, OutputRows: l.OutputRows},
 	})
 	if err != nil {
@@ -174,6 +209,9 @@ func (t *Transform) put(ctx context.Context, in *instance) {
 	}
 	t.idle = append(t.idle, in)
 }
+
+// NextEpoch begins another epoch: the plugin may log again.
+func (t *Transform) NextEpoch() { t.observe.logLeft.Store(t.plugin.limits.EpochLogBytes) }
 
 // Close frees the instances, also when ctx has ended: what guests do at their
 // close is bounded by their budget. A call that still runs frees its own at its

@@ -85,6 +85,18 @@ func Compile(spec Spec) (*Contract, error) {
 	return c, nil
 }
 
+// Refusing is the contract for where nothing is to stop: the rows that fail a
+// test of severity error are refused, as by severity quarantine.
+func (c *Contract) Refusing() *Contract {
+	refusing := &Contract{checks: slices.Clone(c.checks)}
+	for i := range refusing.checks {
+		if refusing.checks[i].severity == Error {
+			refusing.checks[i].severity = Quarantine
+		}
+	}
+	return refusing
+}
+
 // Names lists the tests' names, in order.
 func (c *Contract) Names() []string {
 	names := make([]string, len(c.checks))

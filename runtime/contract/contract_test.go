@@ -102,6 +102,31 @@ func TestSeverities(t *testing.T) {
 	}
 }
 
+func TestRefusingContractsStopNothing(t *testing.T) {
+	strict, err := Compile(Spec{Schema: schema, Tests: []Test{
+		{Kind: NotNull, Column: "day", Severity: Error},
+		{Kind: AcceptedRange, Column: "amount", Range: expression.Bounds{Max: text("5"), Inclusive: true}, Severity: Error},
+		{Kind: AcceptedRange, Column: "amount", Range: expression.Bounds{Min: text("5"), Inclusive: true}, Severity: Error},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, _, err := array.RecordFromJSON(memory.DefaultAllocator, schema, strings.NewReader(rows))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer batch.Release()
+	for _, c := range []struct {
+		contract        *Contract
+		failed, refused int
+	}{{strict, 3, 0}, {strict.Refusing(), 0, 3}, {strict, 3, 0}} {
+		out, err := c.contract.Check(batch, memory.DefaultAllocator)
+		if err != nil || len(out.Failed) != c.failed || len(out.Refused) != c.refused {
+			t.Errorf("%d rows fail and %d are refused (%v), want %d and %d", len(out.Failed), len(out.Refused), err, c.failed, c.refused)
+		}
+	}
+}
+
 func TestTestsMustFitTheSchema(t *testing.T) {
 	for _, c := range []struct {
 		test Test

@@ -26,7 +26,7 @@ func built() []project.Feature {
 		"derive":           {""},
 		"data_tests":       {"not_null", "accepted_values", "accepted_range", "expression_is_true"},
 		"contract":         {""},
-		"plugin":           {"local"},
+		"plugin":           {"local", "registry"},
 		"plugin.input":     {""},
 		"plugin.adds":      {""},
 	} {

@@ -90,7 +90,7 @@ func (d *DeadLetters) Ask(ctx context.Context, kind lakehouse.RequestKind, filte
 	if d.lake == nil {
 		return "", fmt.Errorf("%w: project %s never ran", lakehouse.ErrNoSuchLetter, d.project.Name)
 	}
-	r := lakehouse.NewLetterRequest(kind, filter, whoAsks(), time.Now())
+	r := lakehouse.NewLetterRequest(kind, filter, WhoAsks(), time.Now())
 	if err := d.lake.Requests().Put(ctx, r); err != nil {
 		return "", err
 	}
@@ -121,8 +121,8 @@ func (d *DeadLetters) Wait(ctx context.Context, id string) (lakehouse.RequestRes
 	}
 }
 
-// whoAsks is user@host, for people.
-func whoAsks() string {
+// WhoAsks is user@host of this process, for people.
+func WhoAsks() string {
 	name, host := "unknown", "unknown"
 	if u, err := user.Current(); err == nil {
 		name = u.Username

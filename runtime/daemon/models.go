@@ -1,10 +1,9 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"os"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -98,7 +97,7 @@ func buildModel(ctx context.Context, p *project.Project, m *project.Model, with 
 		return built, nil
 	}
 	built.PluginRef = m.Plugin.Ref
-	built.Plugin, err = openPlugin(ctx, p, m, with.host)
+	built.Plugin, err = openPlugin(ctx, p, m, with)
 	return built, err
 }
 
@@ -112,36 +111,40 @@ func decodeColumns(columns []project.Column) []decode.Column {
 
 // openPlugin compiles a model's plugin and checks that it takes and returns
 // what the model declares.
-func openPlugin(ctx context.Context, p *project.Project, m *project.Model, host *wasm.Host) (*plugin, error) {
-	module, err := os.ReadFile(p.Path(m.Plugin.Module))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("plugin %s: there is no file %s; build it there", m.Plugin.Ref, m.Plugin.Module)
-	}
+func openPlugin(ctx context.Context, p *project.Project, m *project.Model, with tools) (*plugin, error) {
+	module, err := readModule(ctx, p, m, with.registry)
 	if err != nil {
-		return nil, fmt.Errorf("plugin %s: read module: %w", m.Plugin.Ref, err)
+		return nil, fmt.Errorf("plugin %s: %w", m.Plugin.Ref, err)
 	}
 	limits := wasm.Limits{}
 	if l := m.Plugin.Limits; l != (project.PluginLimits{}) {
 		limits.MemoryBytes, limits.Budget, limits.OutputBytes = l.Memory, l.CPUBudget, l.OutputBytes
 	}
-	compiled, err := host.Compile(ctx, module, limits)
+	compiled, err := with.host.Compile(ctx, module, limits)
 	if err != nil {
-		return nil, fmt.Errorf("plugin %s: compile %s: %w", m.Plugin.Ref, m.Plugin.Module, err)
+		return nil, fmt.Errorf("plugin %s: compile %s: %w", m.Plugin.Ref, cmp.Or(m.Plugin.Module, "its module in the registry"), err)
 	}
-	onError := wasm.DeadLetter
-	if m.Plugin.OnError == project.OnErrorStop {
-		onError = wasm.Stop
-	}
-	transform, err := compiled.Open(ctx, wasm.Init{
+	input, output := pluginSchemas(m)
+	init := wasm.Init{
 		Pipeline: p.Name,
 		Model:    m.Name,
 		Config:   m.Plugin.Config,
-		Input:    arrow.NewSchema(arrowFields(m.Input()), nil),
-		Output:   arrow.NewSchema(arrowFields(m.Columns), nil),
-		OnError:  onError,
-	})
-	if err != nil {
+		Input:    input,
+		Output:   output,
+	}
+	made := &plugin{digest: compiled.Digest(), rows: int(m.Plugin.Limits.BatchRows)}
+	if m.Plugin.OnError == project.OnErrorStop {
+		sparing := init
+		made.sparing = &sparingPlugin{stopping: made, open: func(ctx context.Context) (*wasm.Transform, error) { return compiled.Open(ctx, sparing) }}
+		init.OnError = wasm.Stop
+	}
+	if made.transform, err = compiled.Open(ctx, init); err != nil {
 		return nil, fmt.Errorf("plugin %s: open: %w", m.Plugin.Ref, err)
 	}
-	return &plugin{transform: transform, digest: compiled.Digest(), rows: int(m.Plugin.Limits.BatchRows)}, nil
+	return made, nil
+}
+
+// pluginSchemas are what a model hands to its plugin, and what it takes back.
+func pluginSchemas(m *project.Model) (input, output *arrow.Schema) {
+	return arrow.NewSchema(arrowFields(m.Input()), nil), arrow.NewSchema(arrowFields(m.Columns), nil)
 }

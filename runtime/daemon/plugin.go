@@ -16,7 +16,8 @@ import (
 type plugin struct {
 	transform *wasm.Transform
 	digest    string
-	rows      int // of one call at most; 0 takes defaultBatchRows
+	rows      int            // of one call at most; 0 takes defaultBatchRows
+	sparing   *sparingPlugin // nil unless it stops over a row
 }
 
 // defaultBatchRows: a call costs tens of nanoseconds, and a garbage collection

@@ -38,26 +38,35 @@ func ServeCatalog(ctx context.Context, p *project.Project, options ServeOptions)
 		return err
 	}
 	defer closeAndLog(options.Logger, "catalog", lake.Close)
-	listener, err := net.Listen("tcp", address)
+	err = serve(ctx, address, lake.Catalog.Handler(), options.Ready)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("serve catalog: %s is in use; stop what listens there, or choose another with --listen or connections.catalog.listen", address)
 	}
 	if err != nil {
 		return fmt.Errorf("serve catalog: %w", err)
 	}
-	server := &http.Server{Handler: lake.Catalog.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	return nil
+}
+
+// serve serves HTTP until ctx ends.
+func serve(ctx context.Context, address string, handler http.Handler, ready func(address string)) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	options.Ready(listener.Addr().String())
+	ready(listener.Addr().String())
 	select {
 	case err := <-served:
-		return fmt.Errorf("serve catalog: %w", err)
+		return err
 	case <-ctx.Done():
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {
-		return fmt.Errorf("stop serving catalog: %w", err)
+		return fmt.Errorf("stop: %w", err)
 	}
 	return nil
 }

@@ -13,9 +13,10 @@ import (
 
 // tools are what models are built with.
 type tools struct {
-	host    *wasm.Host     // of plugins
-	schemas decode.Schemas // nil without a registry
-	closers []func() error
+	host     *wasm.Host       // of plugins
+	registry *registryPlugins // nil if no model refers to it
+	schemas  decode.Schemas   // nil without a registry
+	closers  []func() error
 }
 
 func openTools(ctx context.Context, p *project.Project, logger *slog.Logger) (tools, error) {
@@ -31,6 +32,12 @@ func openTools(ctx context.Context, p *project.Project, logger *slog.Logger) (to
 	if client != nil {
 		t.schemas = client
 		t.closers = append(t.closers, func() error { client.Close(); return nil })
+	}
+	if t.registry, err = openRegistryPlugins(ctx, p, logger); err != nil {
+		return tools{}, errors.Join(err, t.close())
+	}
+	if t.registry != nil {
+		t.closers = append(t.closers, func() error { t.registry.close(); return nil })
 	}
 	return t, nil
 }

@@ -17,7 +17,8 @@ import (
 // bytesRows makes the rows of formats text and bytes: each column is one copy
 // of the records' bytes, with offsets, and UTF-8 is checked over a column as a
 // whole. Only if that fails are single rows looked at.
-func bytesRows(_ context.Context, d *Decoder, s *record.Slice, keep []int32) (result, error) {
+func bytesRows(_ context.Context, d *Decoder, s *record.Slice, a admitted) (result, error) {
+	keep := a.keep
 	var rejects []record.Reject
 	for {
 		columns, bad, err := d.bytesColumns(s, keep)

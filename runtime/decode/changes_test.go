@@ -170,6 +170,8 @@ func TestUnavailableValues(t *testing.T) {
 		{"decimal(10,2)", inBase64, `["v"] | (null)`},
 		{"list<string>", `[` + marker + `]`, `["v"] | (null)`},
 		{"list<string>", `[` + marker + `,"x"]`, `[] | ["__debezium_unavailable_value","x"]`},
+		{"list<string>", `["b68a35a7-17ad-35b3-af2a-ae46edb4545a"]`, `["v"] | (null)`},
+		{"string", `"{\"__debezium_unavailable_value\":\"__debezium_unavailable_value\"}"`, `["v"] | (null)`},
 		{"map<string, string>", `{` + marker + `:` + marker + `}`, `["v"] | (null)`},
 		{"long", `7`, `[] | 7`},
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/calvelake/calve/runtime/decode/internal/vector"
 	"github.com/calvelake/calve/runtime/decode/registry"
 	"github.com/calvelake/calve/runtime/record"
 )
@@ -21,17 +22,21 @@ import (
 type Decoder struct {
 	format    format
 	columns   []column
+	ofBytes   []int // columns that read bytes of records rather than fields
 	schema    *arrow.Schema
 	maxRecord int64
 	mem       memory.Allocator
 	// largestRow bounds the bytes a row can have beyond those of its record:
 	// the defaults' lengths.
 	largestRow int64
-	// rows makes the rows of the records in keep; one per kind of format.
-	rows func(ctx context.Context, d *Decoder, s *record.Slice, keep []int32) (result, error)
+	// rows makes the rows of the records that were admitted; one per kind of
+	// format.
+	rows func(ctx context.Context, d *Decoder, s *record.Slice, a admitted) (result, error)
 	// open makes the reader of a batch, for formats that are read by rows.
-	open  func() rowReader
-	sizes *sizes
+	open    func() rowReader
+	sizes   *sizes
+	sets    *vector.Pool // of schema
+	changes *vector.Pool // of changeSchema
 
 	unknown atomic.Int64
 }
@@ -78,10 +83,14 @@ func Compile(spec Spec) (*Decoder, error) {
 		if c.Default != nil {
 			d.largestRow += int64(len(*c.Default))
 		}
+		if compiled.source.isBytes() {
+			d.ofBytes = append(d.ofBytes, len(d.columns))
+		}
 		d.columns = append(d.columns, compiled)
 	}
 	d.schema = buildSchema(spec.Columns)
 	d.sizes = newSizes(d.schema)
+	d.sets, d.changes = vector.NewPool(d.schema), vector.NewPool(changeSchema)
 	if !f.fields {
 		d.rows = bytesRows
 		return d, nil
@@ -108,7 +117,10 @@ func (d *Decoder) Stats() Stats { return Stats{UnknownFields: d.unknown.Load()} 
 // Decode makes rows of a slice's records. Rejects are in the order of the
 // records, at most one for a record. The batch is never without Rows, though
 // they may number zero; it holds copies, so that the slice's memory may be
-// released while the batch lives. The caller releases the batch.
+// released while the batch lives. The caller releases the batch, after which its
+// memory is written again: a string of an array is a view of it, and is to be
+// copied by who keeps it longer. A batch that is not released is left to the
+// garbage collector.
 //
 // An error means that no row and no reject was made: a ChangeError; a
 // *TruncateError; the schema registry could not be asked; the slice is larger
@@ -121,7 +133,7 @@ func (d *Decoder) Decode(ctx context.Context, s *record.Slice) (record.Batch, []
 	if admitted.size+int64(len(admitted.keep))*d.largestRow > math.MaxInt32 {
 		return record.Batch{}, nil, fmt.Errorf("decode %s from offset %d: %d bytes in one batch are more than a column can hold (2 GiB); poll fewer records at once", s.TopicPartition, s.From, admitted.size)
 	}
-	made, err := d.rows(ctx, d, s, admitted.keep)
+	made, err := d.rows(ctx, d, s, admitted)
 	if err != nil {
 		return record.Batch{}, nil, fmt.Errorf("decode %s from offset %d: %w", s.TopicPartition, s.From, err)
 	}
@@ -132,6 +144,14 @@ func (d *Decoder) Decode(ctx context.Context, s *record.Slice) (record.Batch, []
 	if made.kept+len(rejects)+filtered != len(s.Records) {
 		batch.Release()
 		return record.Batch{}, nil, fmt.Errorf("BUG: decode %s: %d records made rows of %d records, %d rejects and %d filtered (invariant 6)", s.TopicPartition, len(s.Records), made.kept, len(rejects), filtered)
+	}
+	batch, beyond, err := d.withinCalendar(batch)
+	if err != nil {
+		return record.Batch{}, nil, fmt.Errorf("decode %s from offset %d: %w", s.TopicPartition, s.From, err)
+	}
+	if len(beyond) > 0 {
+		rejects = append(rejects, beyond...)
+		slices.SortFunc(rejects, func(a, b record.Reject) int { return cmp.Compare(a.Record, b.Record) })
 	}
 	return batch, rejects, nil
 }

@@ -73,6 +73,7 @@ type rows struct {
 	kept     int         // records with at least one row
 	filtered int         // records that are meant to give none
 	unknown  int64       // fields that no column reads, of records with rows
+	large    bool        // a column may overflow
 }
 
 // next ends the present row, which is one of record index's.
@@ -99,6 +100,12 @@ func (r *rows) undo(row int) {
 		r.changes.Truncate(row)
 	}
 }
+
+// largeBatch is the size in bytes of a batch's records and defaults from which
+// on each row is looked at. What columns hold that is of neither, names of enums
+// and the like, is bounded where it is made, and no other text is 64 times as
+// long as what it was made of.
+const largeBatch = math.MaxInt32 / 64
 
 // overflows tells whether a column holds more than its 32-bit offsets can say.
 // A row that did it must be undone.
@@ -142,16 +149,17 @@ func (z *sizes) learn(set *vector.Set) {
 	}
 }
 
-// readRows makes the rows of the records in keep by a rowReader.
-func readRows(ctx context.Context, d *Decoder, s *record.Slice, keep []int32) (result, error) {
-	made := &rows{records: make([]int32, 0, len(keep))}
+// readRows makes the rows of records by a rowReader.
+func readRows(ctx context.Context, d *Decoder, s *record.Slice, a admitted) (result, error) {
+	keep := a.keep
+	made := &rows{records: make([]int32, 0, len(keep)), large: a.size+int64(len(keep))*d.largestRow >= largeBatch}
 	var err error
-	if made.set, err = vector.NewSet(d.schema, len(keep)+1, 0); err != nil {
+	if made.set, err = d.sets.Set(len(keep) + 1); err != nil {
 		return result{}, err
 	}
 	d.sizes.reserve(made.set, len(keep))
 	if d.format.changes {
-		if made.changes, err = vector.NewSet(changeSchema, len(keep)+1, 0); err != nil {
+		if made.changes, err = d.changes.Set(len(keep) + 1); err != nil {
 			return result{}, err
 		}
 	}
@@ -174,6 +182,9 @@ func readRows(ctx context.Context, d *Decoder, s *record.Slice, keep []int32) (r
 	}
 	if change != nil {
 		return result{}, change
+	}
+	if made.overflows() {
+		return result{}, errTooMuchText
 	}
 	d.sizes.learn(made.set)
 	d.unknown.Add(made.unknown)

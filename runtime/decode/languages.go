@@ -11,14 +11,17 @@ import (
 var avroLanguage = language{
 	name: "Avro",
 	kind: registry.Avro,
-	compile: func(s registry.Schema, _ []int, columns []program.Column) (compiled, error) {
+	parse: func(s registry.Schema) (parsedSchema, error) {
 		schema, err := avro.Parse(s)
-		if err != nil {
-			return nil, err
-		}
-		p, err := schema.Compile(columns)
-		return avroProgram{p}, err
+		return avroSchema{schema}, err
 	},
+}
+
+type avroSchema struct{ *avro.Schema }
+
+func (s avroSchema) compile(_ []int, columns []program.Column) (compiled, error) {
+	p, err := s.Compile(columns)
+	return avroProgram{p}, err
 }
 
 type avroProgram struct{ *avro.Program }
@@ -35,14 +38,17 @@ var protobufLanguage = language{
 	name:    "Protobuf",
 	kind:    registry.Protobuf,
 	indexes: registry.Indexes,
-	compile: func(s registry.Schema, path []int, columns []program.Column) (compiled, error) {
+	parse: func(s registry.Schema) (parsedSchema, error) {
 		schema, err := protobuf.Parse(s)
-		if err != nil {
-			return nil, err
-		}
-		p, err := schema.Compile(path, columns)
-		return protobufProgram{p}, err
+		return protobufSchema{schema}, err
 	},
+}
+
+type protobufSchema struct{ *protobuf.Schema }
+
+func (s protobufSchema) compile(path []int, columns []program.Column) (compiled, error) {
+	p, err := s.Compile(path, columns)
+	return protobufProgram{p}, err
 }
 
 type protobufProgram struct{ *protobuf.Program }

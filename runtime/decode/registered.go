@@ -2,10 +2,11 @@ package decode
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"strings"
-	"sync"
 
 	"github.com/calvelake/calve/runtime/decode/internal/program"
 	"github.com/calvelake/calve/runtime/decode/internal/vector"
@@ -20,10 +21,10 @@ type language struct {
 	// indexes splits off what tells the message of a schema from its others;
 	// nil for languages with one.
 	indexes func(body []byte) (path []int, rest []byte, err error)
-	compile func(s registry.Schema, path []int, columns []program.Column) (compiled, error)
+	parse   func(registry.Schema) (parsedSchema, error)
 }
 
-// compiled is a schema with columns; safe for concurrent use.
+// compiled is a message of a schema with columns; safe for concurrent use.
 type compiled interface {
 	Unread() []program.Field
 	Widen() []program.Widening
@@ -37,81 +38,14 @@ type bodyReader interface {
 	read(body []byte) (unknown int64, err error)
 }
 
-// schemaID is a schema, or a message of one, that records name.
-type schemaID struct {
-	id   int
-	path string // of the message
-}
-
-// written is one side of a record, value or key, that is written with a schema.
-// It compiles each schema once.
-type written struct {
-	language language
-	side     string // "value" or "key", for messages
-	columns  []program.Column
-	schemas  Schemas
-
-	mu    sync.RWMutex
-	known map[schemaID]*entryOf
-}
-
-// maxKnown bounds the schemas that are kept: records name messages of a schema
-// at will.
-const maxKnown = 10_000
-
-// entryOf is a schema that was looked up: its program, or why no record of it
-// can be read.
-type entryOf struct {
-	program compiled
-	refused string
-}
-
-// lookup finds the program of a schema. An error is the registry's.
-func (w *written) lookup(ctx context.Context, id schemaID, path []int) (*entryOf, error) {
-	w.mu.RLock()
-	found := w.known[id]
-	w.mu.RUnlock()
-	if found != nil {
-		return found, nil
-	}
-	schema, err := w.schemas.Schema(ctx, id.id)
-	if errors.Is(err, registry.ErrUnknown) {
-		// Not kept: it may be registered by the time the record is replayed.
-		return &entryOf{refused: err.Error()}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("schema %d: %w", id.id, err)
-	}
-	made := w.compile(schema, path)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if found := w.known[id]; found != nil {
-		return found, nil
-	}
-	if len(w.known) < maxKnown {
-		w.known[id] = made
-	}
-	return made, nil
-}
-
-func (w *written) compile(schema registry.Schema, path []int) *entryOf {
-	if schema.Type != w.language.kind {
-		return &entryOf{refused: fmt.Sprintf("it is a schema of %s, expected one of %s", schema.Type, w.language.name)}
-	}
-	made, err := w.language.compile(schema, path, w.columns)
-	if err != nil {
-		return &entryOf{refused: err.Error()}
-	}
-	return &entryOf{program: made}
-}
-
 // sideReader reads one side of the records of a batch.
 type sideReader struct {
 	*written
 	set     *vector.Set
 	readers map[schemaID]*openReader
-	last    schemaID
-	lastOne *openReader
+	lastOne *openReader // of the record before, if mask is not 0
+	head    uint64      // the bytes in front of its body, fewer than 8
+	mask    uint64      // the bits of head that they are; 0 if there is none
 }
 
 type openReader struct {
@@ -119,8 +53,18 @@ type openReader struct {
 	reader bodyReader
 }
 
-// find splits a side of a record into its schema's reader and its body.
+// find splits a side of a record into its schema's reader and its body. What is
+// in front of the body says all there is to know of the schema, and is mostly
+// what the record before had.
 func (s *sideReader) find(ctx context.Context, raw []byte) (*openReader, []byte, *record.Reject, error) {
+	if s.mask != 0 && len(raw) >= 8 && binary.LittleEndian.Uint64(raw)&s.mask == s.head {
+		return s.lastOne, raw[bits.Len64(s.mask)/8:], nil, nil
+	}
+	return s.findNew(ctx, raw)
+}
+
+func (s *sideReader) findNew(ctx context.Context, raw []byte) (*openReader, []byte, *record.Reject, error) {
+	s.mask = 0
 	number, body, err := registry.Parse(raw)
 	if err != nil {
 		return nil, nil, &record.Reject{Code: record.CodeMalformed, Message: fmt.Sprintf("the %s is not in the wire format of a schema registry: %s", s.side, err)}, nil
@@ -134,16 +78,18 @@ func (s *sideReader) find(ctx context.Context, raw []byte) (*openReader, []byte,
 			id.path = fmt.Sprint(path)
 		}
 	}
-	if s.lastOne == nil || s.last != id {
-		if s.lastOne, err = s.open(ctx, id, path); err != nil {
-			return nil, nil, nil, err
-		}
-		s.last = id
+	one, err := s.open(ctx, id, path)
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	if s.lastOne.refused != "" {
-		return nil, nil, &record.Reject{Code: record.CodeSchema, Message: fmt.Sprintf("the %s was written with schema %d: %s", s.side, number, s.lastOne.refused)}, nil
+	if one.refused != "" {
+		return nil, nil, &record.Reject{Code: record.CodeSchema, Message: fmt.Sprintf("the %s was written with schema %d: %s", s.side, number, one.refused)}, nil
 	}
-	return s.lastOne, body, nil, nil
+	if n := len(raw) - len(body); n < 8 && len(raw) >= 8 {
+		s.lastOne, s.mask = one, 1<<(8*n)-1
+		s.head = binary.LittleEndian.Uint64(raw) & s.mask
+	}
+	return one, body, nil, nil
 }
 
 func (s *sideReader) open(ctx context.Context, id schemaID, path []int) (*openReader, error) {
@@ -160,7 +106,9 @@ func (s *sideReader) open(ctx context.Context, id schemaID, path []int) (*openRe
 			return nil, err
 		}
 	}
-	s.readers[id] = r
+	if found.program != nil || len(s.readers) < maxRefused {
+		s.readers[id] = r
+	}
 	return r, nil
 }
 
@@ -179,8 +127,9 @@ func compileRegistered(d *Decoder, spec Spec, l language) (func() rowReader, err
 		return nil, fmt.Errorf("format %s needs a schema registry; set schema_registry of the connection", spec.Format)
 	}
 	f := &registeredFormat{Decoder: d, seeks: spec.seeks()}
-	f.value = d.written(l, "value", spec.Schemas, sourcePath, sourceRest)
-	if f.key = d.written(l, "key", spec.Schemas, sourceKeyPath); len(f.key.columns) == 0 {
+	known := newLibrary(l, spec.Schemas)
+	f.value = d.written(known, "value", sourcePath, sourceRest)
+	if f.key = d.written(known, "key", sourceKeyPath); len(f.key.columns) == 0 {
 		f.key = nil
 	}
 	if d.format.changes {
@@ -190,8 +139,8 @@ func compileRegistered(d *Decoder, spec Spec, l language) (func() rowReader, err
 }
 
 // written collects the columns that are read from a side of a record.
-func (d *Decoder) written(l language, side string, schemas Schemas, kinds ...sourceKind) *written {
-	w := &written{language: l, side: side, schemas: schemas, known: map[schemaID]*entryOf{}}
+func (d *Decoder) written(l *library, side string, kinds ...sourceKind) *written {
+	w := newWritten(l, side)
 	for i := range d.columns {
 		for _, kind := range kinds {
 			if d.columns[i].source.kind == kind {
@@ -241,7 +190,8 @@ func (r *registeredReader) read(ctx context.Context, index int32, rec *record.Re
 		}
 		if unknown, err = one.reader.read(body); err != nil {
 			rows.undo(rows.set.Row)
-			return r.f.refusal(err)
+			reject, err := r.f.refusal(err)
+			return reject, errors.Join(err, r.f.outgrown(one.program, reject, rec.Offset))
 		}
 		if r.f.seeks {
 			if err := r.f.asks(one.program, rec.Offset); err != nil {
@@ -249,12 +199,14 @@ func (r *registeredReader) read(ctx context.Context, index int32, rec *record.Re
 			}
 		}
 	}
-	reject, err := r.writeOthers(ctx, rec, rows)
-	if reject != nil || err != nil {
-		rows.undo(rows.set.Row)
-		return reject, err
+	if r.key != nil || len(r.f.ofBytes) > 0 {
+		reject, err := r.writeOthers(ctx, rec, rows)
+		if reject != nil || err != nil {
+			rows.undo(rows.set.Row)
+			return reject, err
+		}
 	}
-	if rows.overflows() {
+	if rows.large && rows.overflows() {
 		return nil, errTooMuchText
 	}
 	rows.unknown += unknown
@@ -287,11 +239,8 @@ func (r *registeredReader) writeOthers(ctx context.Context, rec *record.Record, 
 			return reject, err
 		}
 	}
-	for i := range r.f.columns {
+	for _, i := range r.f.ofBytes {
 		c := &r.f.columns[i]
-		if !c.source.isBytes() {
-			continue
-		}
 		if err := c.writeBytes(c.source.bytesOf(rec), rows.set.Columns[i], rows.set.Row); err != nil {
 			return c.reject(err), nil
 		}
@@ -319,6 +268,20 @@ func (r *registeredReader) readKey(ctx context.Context, key []byte, rows *rows) 
 		return r.f.refusal(err)
 	}
 	return nil, nil
+}
+
+// outgrown returns the ChangeError of a record that a column refuses and takes once
+// it is as wide as the record's schema; nil for other records.
+func (f *registeredFormat) outgrown(p compiled, reject *record.Reject, offset int64) error {
+	if !f.seeks || reject == nil || reject.Code != record.CodeType {
+		return nil
+	}
+	for _, wider := range p.Widen() {
+		if f.columns[wider.Column].name == reject.Column {
+			return f.asks(p, offset)
+		}
+	}
+	return nil
 }
 
 // asks returns the ChangeError of a record whose schema has what no column

@@ -11,7 +11,6 @@ import (
 	"github.com/calvelake/calve/runtime/decode/internal/debezium"
 	"github.com/calvelake/calve/runtime/decode/internal/program"
 	"github.com/calvelake/calve/runtime/decode/internal/vector"
-	"github.com/calvelake/calve/runtime/decode/registry"
 	"github.com/calvelake/calve/runtime/record"
 )
 
@@ -19,7 +18,8 @@ import (
 // its columns.
 type changesFormat struct {
 	*registeredFormat
-	rowKey    *written // columns of the row, of the record's key: for deletes without an image
+	rowKey    *written // columns of the row, of the record's key: for deletes
+	members   [][]int  // columns of the row, those of one member together
 	idKey     *written // the id of a MongoDB document, of the record's key
 	documents *jsonFormat
 	marker    debezium.Marker
@@ -35,14 +35,16 @@ func compileRegisteredChanges(f *registeredFormat, spec Spec) (func() rowReader,
 		return nil, err
 	}
 	c := &changesFormat{registeredFormat: f, marker: debezium.NewMarker(spec.UnavailableValue), natural: natural}
-	c.rowKey = f.written(avroLanguage, "key", spec.Schemas, sourcePath)
-	c.idKey = &written{language: avroLanguage, side: "key", schemas: spec.Schemas, known: map[schemaID]*entryOf{},
-		columns: []program.Column{{Path: []string{"id"}, Type: arrow.BinaryTypes.String, Nullable: true}}}
+	known := f.value.library
+	c.rowKey = f.written(known, "key", sourcePath)
+	c.members = membersOfRow(c.rowKey.columns)
+	c.rowKey.columns = program.Optional(c.rowKey.columns)
+	c.idKey = newWritten(known, "key", program.Column{Path: []string{"id"}, Type: arrow.BinaryTypes.String, Nullable: true})
 	c.documents = newJSONFormat(f.Decoder, spec)
 	if c.documents.value == nil {
 		c.documents.value = &node{}
 	}
-	changes := avro.Changes{Image: f.value.columns, Envelope: f.written(avroLanguage, "value", spec.Schemas, sourceEnvelope).columns, Marker: c.marker}
+	changes := avro.Changes{Image: f.value.columns, Envelope: f.written(known, "value", sourceEnvelope).columns, Marker: c.marker}
 	for _, i := range natural {
 		for at := range changes.Image {
 			if changes.Image[at].Index == i {
@@ -50,12 +52,8 @@ func compileRegisteredChanges(f *registeredFormat, spec Spec) (func() rowReader,
 			}
 		}
 	}
-	f.value.language.compile = func(s registry.Schema, _ []int, _ []program.Column) (compiled, error) {
-		schema, err := avro.Parse(s)
-		if err != nil {
-			return nil, err
-		}
-		p, err := schema.CompileChange(changes)
+	f.value.compile = func(s parsedSchema) (compiled, error) {
+		p, err := s.(avroSchema).CompileChange(changes)
 		return changeProgram{p}, err
 	}
 	return func() rowReader { return &registeredChanges{f: c} }, nil
@@ -94,7 +92,11 @@ func (c *registeredChanges) start(rows *rows) error {
 	if err != nil {
 		return err
 	}
-	c.value, c.rowKey, c.idKey = side(c.f.value, rows.set), side(c.f.rowKey, rows.set), side(c.f.idKey, ids)
+	keys, err := vector.NewSet(c.f.schema, 1, 64)
+	if err != nil {
+		return err
+	}
+	c.value, c.rowKey, c.idKey = side(c.f.value, rows.set), side(c.f.rowKey, keys), side(c.f.idKey, ids)
 	if c.f.key != nil {
 		c.key = side(c.f.key, rows.set)
 	}
@@ -140,7 +142,7 @@ func (c *registeredChanges) read(ctx context.Context, index int32, rec *record.R
 	if reject != nil || err != nil {
 		rows.undo(first)
 		rows.unknown = unknown
-		return reject, err
+		return reject, errors.Join(err, c.f.outgrown(one.program, reject, rec.Offset))
 	}
 	if c.f.seeks {
 		if err := c.f.asks(one.program, rec.Offset); err != nil {
@@ -205,30 +207,24 @@ func (c *registeredChanges) writeRow(ctx context.Context, e *changed, op debeziu
 	switch {
 	case e.program.Documents():
 		return c.writeDocument(ctx, e, op, rows)
-	case isDelete && !e.event.HasBefore:
+	case isDelete:
 		if reject, err := c.writeDeleted(ctx, e, rows); reject != nil || err != nil {
 			return reject, err
 		}
-	case !isDelete && !e.event.HasAfter:
+	case !e.event.HasAfter:
 		return c.noAfter(op), nil
 	default:
-		if err := e.reader.Image(isDelete); err != nil {
+		if err := c.writeImage(e, false); err != nil {
 			return c.f.refusal(err)
 		}
-		for _, i := range e.reader.Unavailable(isDelete) {
-			c.documents.isMissed[i] = true
-		}
 	}
-	for i := range c.f.columns {
+	for _, i := range c.f.ofBytes {
 		col := &c.f.columns[i]
-		if !col.source.isBytes() {
-			continue
-		}
 		if err := col.writeBytes(col.source.bytesOf(e.rec), rows.set.Columns[i], rows.set.Row); err != nil {
 			return col.reject(err), nil
 		}
 	}
-	if rows.overflows() {
+	if rows.large && rows.overflows() {
 		return nil, errTooMuchText
 	}
 	c.documents.writeChange(op, rows)
@@ -243,36 +239,16 @@ func (c *registeredChanges) noAfter(op debezium.Op) *record.Reject {
 	return &record.Reject{Code: record.CodeMalformed, Message: fmt.Sprintf("found no after, expected one in an event of op %s", op)}
 }
 
-// writeDeleted writes the row of a delete that carries no image, from the
-// record's key.
-func (c *registeredChanges) writeDeleted(ctx context.Context, e *changed, rows *rows) (*record.Reject, error) {
-	reader, body, err := c.keyOf(ctx, c.rowKey, e.rec.Key)
-	if err != nil {
-		return nil, err
+// writeImage writes the columns of an image and of the event, and notes those
+// that the image leaves out as unchanged.
+func (c *registeredChanges) writeImage(e *changed, before bool) error {
+	if err := e.reader.Image(before); err != nil {
+		return err
 	}
-	if reader != nil {
-		if _, err := reader.reader.read(body); err != nil {
-			var wrong *program.Error
-			if errors.As(err, &wrong) && wrong.Code == record.CodeMissing {
-				wrong.Expected += "; " + debezium.FullImages
-			}
-			return c.f.refusal(err)
-		}
+	for _, i := range e.reader.Unavailable(before) {
+		c.documents.isMissed[i] = true
 	}
-	for i := range c.f.columns {
-		col := &c.f.columns[i]
-		if col.source.kind != sourceRest && (col.source.kind != sourcePath || reader != nil) {
-			continue
-		}
-		if err := col.writeMissing(nil, rows.set.Columns[i], rows.set.Row); err != nil {
-			err.expected += "; " + debezium.FullImages
-			return col.reject(err), nil
-		}
-	}
-	if err := e.reader.Envelope(); err != nil {
-		return c.f.refusal(err)
-	}
-	return nil, nil
+	return nil
 }
 
 // keyOf finds the reader of a record's key; nil for a key that none reads.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -140,6 +141,54 @@ func TestProtobufRecordsNameTheirMessages(t *testing.T) {
 	}
 }
 
+// TestSchemasOfOtherRecordsChangeNothing decodes records whose schemas come in
+// any order, together and each on its own.
+func TestSchemasOfOtherRecordsChangeNothing(t *testing.T) {
+	known := newSchemas(map[int]string{1: orderV1, 2: orderV2, 4: orderKey, 256: orderV1,
+		7: `syntax = "proto3"; message Order { int64 id = 1; message Line { int64 id = 2; } } message Other { int64 id = 3; }`,
+		8: `syntax = "proto3"; message Order { int64 id = 4; }`})
+	for format, records := range map[string][]string{
+		"avro": {
+			wire(1, avroBytes(1, 1, "a note of some length")), wire(1, avroBytes(2, 0)), wire(4, avroBytes(3)), wire(4, avroBytes(1<<40)), wire(4, nil),
+			wire(2, append(avroBytes(4, 0), 0, 0, 0, 0, 0, 0, 0xf8, 0x3f)), wire(2, avroBytes(5, 0)), wire(9, avroBytes(6, 0, 0, 0)), wire(7, avroBytes(6, 0, 0, 0)),
+			wire(256, avroBytes(7, 1, "note")), wire(256, avroBytes(8, 0)), "not in the format", "\x01\x00\x00\x00\x01 neither", "\x00\x00", "",
+		},
+		"protobuf": {
+			wire(7, []byte{0, 0x08, 1}), wire(7, []byte{0, 0x08, 0x80, 1}), wire(7, []byte{2, 2, 0x18, 2}), wire(7, []byte{2, 2, 0x18, 0x80, 2}), wire(7, []byte{2, 0, 0x08, 3}),
+			wire(7, []byte{4, 0, 0, 0x10, 4}), wire(7, []byte{4, 0, 0, 0x10, 0x80, 4}), wire(8, []byte{0, 0x20, 5}), wire(8, []byte{0, 0x20, 0x80, 5}),
+			wire(7, []byte{2, 18, 0x18, 6}), wire(7, []byte{0x80, 0, 0x08, 7}), wire(9, []byte{0, 0x08, 8}), wire(7, []byte{0}), wire(7, nil), wire(1, []byte{0, 0, 0, 0}),
+		},
+	} {
+		d := compileSpec(t, registered(format, known, col("id", "long"), col("note", "string")))
+		alone := map[string]string{}
+		for _, r := range records {
+			rows, rejects := decode(t, d, values(r))
+			alone[r] = strings.Join(append(rows, rejects...), "")[1:]
+		}
+		random := rand.New(rand.NewPCG(1, 1))
+		var together []string
+		for range 2000 {
+			together = append(together, records[random.IntN(len(records))])
+		}
+		rows, rejects := decode(t, d, values(together...))
+		got := map[string]string{}
+		for _, line := range append(rows, rejects...) {
+			index, rest, _ := strings.Cut(line, " ")
+			if strings.HasSuffix(index, ":") {
+				index, rest = index[:len(index)-1], ": "+rest
+			} else {
+				rest = " " + rest
+			}
+			got[index] = rest
+		}
+		for i, r := range together {
+			if got[fmt.Sprint(i)] != alone[r] {
+				t.Errorf("%s: record %d, %q: got %q, want %q as on its own", format, i, r, got[fmt.Sprint(i)], alone[r])
+			}
+		}
+	}
+}
+
 func TestRegistryThatDoesNotAnswerStops(t *testing.T) {
 	known := newSchemas(nil)
 	known.fails = errors.New("connection refused")
@@ -164,6 +213,11 @@ func TestNewFieldsOfASchema(t *testing.T) {
 	var change *ChangeError
 	if !errors.As(err, &change) || len(change.Add) != 1 || change.Add[0].Name != "note" || len(change.Widen) != 1 || change.Widen[0].Name != "id" || record.FormatType(change.Widen[0].Type) != "long" {
 		t.Fatalf("got %v, want a change that adds note and makes id long", err)
+	}
+	// A value that the narrow column cannot hold asks for the wider one too.
+	_, _, err = compileSpec(t, spec).Decode(context.Background(), values(wire(1, avroBytes(1<<40, 0))))
+	if !errors.As(err, &change) || len(change.Widen) != 1 || change.Widen[0].Name != "id" {
+		t.Fatalf("a value beyond int: got %v, want a change that makes id long", err)
 	}
 	spec.Columns = append([]Column{change.Widen[0]}, change.Add...)
 	s = values(wire(1, avroBytes(1, 0)), wire(2, append(avroBytes(2, 0), make([]byte, 8)...)))

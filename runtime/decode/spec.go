@@ -40,7 +40,9 @@ type Spec struct {
 	// UnavailableValue is what stands in change events for a value that they
 	// leave out (unavailable.value.placeholder); "" is Debezium's default.
 	UnavailableValue string
-	// Allocator holds the batches' memory; nil is memory.DefaultAllocator.
+	// Allocator holds the memory of formats text and bytes; nil is
+	// memory.DefaultAllocator. Batches of the others are made of the memory of
+	// those that were released.
 	Allocator memory.Allocator
 }
 

@@ -157,7 +157,7 @@ func timeToTime(from, to arrow.DataType) kernel1 {
 	switch {
 	case is(from, arrow.DATE32):
 		return func(r *run, v *vector) *vector {
-			return withInts(map1(r.rows, v, v.ints, func(days int64) int64 { return days * microsecondsPerDay }))
+			return withInts(try1(r.rows, v, v.ints, midnight, misfit(v, from, to)))
 		}
 	case is(to, arrow.DATE32):
 		return func(r *run, v *vector) *vector {

@@ -379,3 +379,44 @@ func TestThreeValuedLogic(t *testing.T) {
 		}
 	}
 }
+
+// Columns can hold times that no expression makes: what is computed of them is
+// right or an error, not wrapped around.
+func TestTimesBeyondTheCalendar(t *testing.T) {
+	schema := schemaOf(t, "day date; at timestamptz")
+	rows := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	defer rows.Release()
+	rows.Field(0).(*array.Date32Builder).Append(213503983)                    // its midnight is 64 bits and some hours
+	rows.Field(1).(*array.TimestampBuilder).Append(arrow.Timestamp(-1 << 63)) // its year begins before 64 bits do
+	batch := rows.NewRecordBatch()
+	defer batch.Release()
+	for text, want := range map[string]string{
+		"cast(day as timestamp)":                                "date 586524-01-20 is no timestamp",
+		"day < timestamp '2024-01-01T00:00:00'":                 "date 586524-01-20 is no timestamp",
+		"try_cast(day as timestamp) is null":                    "true",
+		"date_trunc('week', day)":                               "date_trunc('week', 586524-01-20) is outside the years 1 to 9999",
+		"date_trunc('year', at)":                                "date_trunc('year', -290308-12-21T19:59:05.224192Z) is outside the years 1 to 9999",
+		"seconds_between(at, timestamp '2024-01-01T00:00:00Z')": "9225076104054",
+	} {
+		e, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := e.Check(schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, errs, err := c.Eval(batch, memory.DefaultAllocator)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := valueOfRow(out, 0)
+		if len(errs) > 0 {
+			got = errs[0].Message
+		}
+		if got != want {
+			t.Errorf("%s\n got %s\nwant %s", text, got, want)
+		}
+		out.Release()
+	}
+}

@@ -186,12 +186,25 @@ func checkTruncate(n *callNode, args []*term) (*term, *fault) {
 	}
 	x := args[1]
 	if !is(x.typ, arrow.DATE32) {
-		return apply(n.at(), x.typ, ofInts(u.truncate), x), nil
+		return apply(n.at(), x.typ, truncateKernel(u, x.typ, func(us int64) (int64, bool) {
+			return u.truncate(us), us >= firstMicrosecond && us <= lastMicrosecond
+		}), x), nil
 	}
 	if u.months == 0 && u.microseconds < microsecondsPerDay {
 		return nil, failf(n.args[0].at(), "a date has no %s", u.name).hinted("cast it to timestamp")
 	}
-	return apply(n.at(), typeDate, ofInts(func(days int64) int64 { return daysOf(u.truncate(days * microsecondsPerDay)) }), x), nil
+	return apply(n.at(), typeDate, truncateKernel(u, x.typ, func(days int64) (int64, bool) {
+		us, ok := midnight(days)
+		return daysOf(u.truncate(us)), ok
+	}), x), nil
+}
+
+func truncateKernel(u unit, t arrow.DataType, f func(int64) (int64, bool)) kernel1 {
+	return func(r *run, v *vector) *vector {
+		return withInts(try1(r.rows, v, v.ints, f, func(row int) string {
+			return fmt.Sprintf("date_trunc('%s', %s) is outside the years 1 to 9999", u.name, v.show(row, t))
+		}))
+	}
 }
 
 func ofInts(f func(int64) int64) kernel1 {
@@ -233,7 +246,12 @@ func checkDifference(n *callNode, args []*term) (*term, *fault) {
 }
 
 func checkSeconds(n *callNode, args []*term) (*term, *fault) {
-	return difference(n, args, func(from, to int64) int64 { return (to - from) / microsecondsPerSecond })
+	return difference(n, args, func(from, to int64) int64 {
+		if to < from { // as magnitudes: the difference of two longs can be beyond one
+			return -int64((uint64(from) - uint64(to)) / microsecondsPerSecond)
+		}
+		return int64((uint64(to) - uint64(from)) / microsecondsPerSecond)
+	})
 }
 
 func difference(n *callNode, args []*term, f func(from, to int64) int64) (*term, *fault) {

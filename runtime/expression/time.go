@@ -20,6 +20,12 @@ const (
 
 func daysOf(us int64) int64 { return floorDiv(us, microsecondsPerDay) }
 
+// midnight is a date's first microsecond; a column may hold days of which 64
+// bits have none.
+func midnight(days int64) (us int64, ok bool) {
+	return days * microsecondsPerDay, days >= firstDay && days <= lastDay
+}
+
 func floorDiv(a, b int64) int64 {
 	q := a / b
 	if a%b < 0 {

@@ -56,6 +56,9 @@ func (t *DataTests) Apply(_ context.Context, batch record.Batch) (Applied, error
 	return refuse(batch, found.Refused, out, t.mem)
 }
 
+// Sparing implements Sparing.
+func (t *DataTests) Sparing() Step { return NewDataTests(t.contract.Refusing(), t.mem) }
+
 func offsetOf(batch record.Batch, row int) int64 {
 	return batch.Source.Records[batch.Records[row]].Offset
 }

@@ -36,7 +36,7 @@ func decodeError(m *Model, s *record.Slice, err error) error {
 	if errors.As(err, &change) {
 		return &neededChange{model: m, at: s.TopicPartition, ChangeError: change}
 	}
-	return fmt.Errorf("decode %s at %d: %w", s.TopicPartition, s.From, err)
+	return fmt.Errorf("model %s: %w", m.Name, err)
 }
 
 // evolve lets a model's table follow its source, between two epochs: the one
@@ -44,9 +44,8 @@ func decodeError(m *Model, s *record.Slice, err error) error {
 // The readers' sources are opened again, where the readers are.
 func (p *Pipeline) evolve(ctx context.Context, needed *neededChange) error {
 	m := needed.model
-	if !m.Evolves || m.Table == nil || p.parts.Rebuild == nil {
-		return fmt.Errorf("%w: model %s cannot take %s at offset %d: %s; set the model's on_schema_change to append_new_columns, which adds it to the table, or to ignore, which takes what the model declares and leaves out the rest",
-			ErrSourceChanged, m.Name, needed.at, needed.Offset, describeChange(needed.Change))
+	if !p.evolves(m) {
+		return needed.refused()
 	}
 	for _, r := range p.readers {
 		r.close()
@@ -69,6 +68,17 @@ func (p *Pipeline) evolve(ctx context.Context, needed *neededChange) error {
 	*m = rebuilt
 	p.parts.Start.Tables[t.ID.String()] = rebuilt.Table
 	return nil
+}
+
+// evolves tells whether a model's table may follow its source.
+func (p *Pipeline) evolves(m *Model) bool {
+	return m.Evolves && m.Table != nil && p.parts.Rebuild != nil
+}
+
+// refused says what to do where the table may not follow.
+func (e *neededChange) refused() error {
+	return fmt.Errorf("%w: model %s cannot take %s at offset %d: %s; set the model's on_schema_change to append_new_columns, which adds it to the table, or to ignore, which takes what the model declares and leaves out the rest",
+		ErrSourceChanged, e.model.Name, e.at, e.Offset, describeChange(e.Change))
 }
 
 func sourceChange(c decode.Change) lakehouse.SourceChange {

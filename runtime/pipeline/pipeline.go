@@ -267,7 +267,7 @@ func (p *Pipeline) step(due context.Context, e *epoch, r *reader, ends map[recor
 	ctx := context.WithoutCancel(due) // what was polled is carried to its files
 	taken, dropped := cut(polled, ends)
 	outcomes, err := r.each(taken, func(m *Model, s *record.Slice) (outcome, error) {
-		return m.carry(ctx, s) // 2 decode, 3 transform
+		return m.carry(ctx, s, m.steps()) // 2 decode, 3 transform
 	})
 	defer release(outcomes)
 	if err != nil {

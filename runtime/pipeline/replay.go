@@ -67,20 +67,19 @@ func (p *Pipeline) discardLetters(ctx context.Context, e *epoch, a *activeReques
 }
 
 // replayLetters runs letters through the present models, by the walk that
-// records of a topic take.
+// records of a topic take, but for what would stop it (Sparing).
 func (p *Pipeline) replayLetters(ctx context.Context, e *epoch, a *activeRequest, letters []lakehouse.Letter) error {
 	groups := p.letterSlices(letters)
 	pairs := make([]pair, len(groups))
 	for i := range groups {
 		pairs[i] = pair{groups[i].model, &groups[i].slice}
 	}
-	outcomes, err := eachPair(pairs, func(m *Model, s *record.Slice) (outcome, error) { return m.carry(ctx, s) })
+	outcomes, err := eachPair(pairs, func(m *Model, s *record.Slice) (outcome, error) { return m.carry(ctx, s, m.sparingSteps()) })
 	defer release(outcomes)
 	if err != nil {
 		return err
 	}
 	for i := range groups {
-		e.warn(outcomes[i])
 		s := &settled{epoch: e, request: a}
 		rows, err := s.settle(&groups[i], outcomes[i])
 		if err != nil {

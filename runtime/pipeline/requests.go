@@ -63,6 +63,10 @@ func (p *Pipeline) carryOut(ctx, due context.Context, e *epoch) error {
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil // a stop was asked for: what was taken by then is committed
 	}
+	var needed *neededChange
+	if errors.As(err, &needed) && !p.evolves(needed.model) {
+		err = needed.refused() // names the request below, since a later start would meet the letter again
+	}
 	if err != nil {
 		return fmt.Errorf("carry out request %s (%s of dead letters): %w; it is tried again at the next start, unless its object %s is removed",
 			r.active.ID, r.active.Kind, err, r.objects.Location(r.active.ID))

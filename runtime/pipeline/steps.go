@@ -21,6 +21,15 @@ type Step interface {
 	Apply(ctx context.Context, batch record.Batch) (Applied, error)
 }
 
+// Sparing is a part of what becomes of rows, a Step or a Transformer, that may
+// stop the pipeline over single rows. A replay of dead letters refuses them
+// instead: the letter is there already and stays open, and the request would
+// stop every start again.
+type Sparing[T any] interface {
+	// Sparing returns the part that refuses such rows.
+	Sparing() T
+}
+
 // Applied is what a step made of a batch.
 type Applied struct {
 	Rows     record.Batch
@@ -37,11 +46,10 @@ type Warning struct {
 	Offset  int64 // of its record
 }
 
-// transform takes decoded rows, which it releases, through the model's steps:
-// where, the plugin, and what is behind it.
-func (m *Model) transform(ctx context.Context, rows record.Batch) (Applied, error) {
+// transform takes decoded rows, which it releases, through the model's steps.
+func (m *Model) transform(ctx context.Context, rows record.Batch, steps []Step) (Applied, error) {
 	out := Applied{Rows: rows}
-	for _, s := range m.steps() {
+	for _, s := range steps {
 		if len(out.Rows.Records) == 0 {
 			break
 		}
@@ -59,12 +67,24 @@ func (m *Model) transform(ctx context.Context, rows record.Batch) (Applied, erro
 	return out, nil
 }
 
+// steps are where, the plugin, and what is behind it.
 func (m *Model) steps() []Step {
 	steps := slices.Clone(m.Before)
 	if m.Plugin != nil {
 		steps = append(steps, pluginStep{m.Plugin, m.PluginRef})
 	}
 	return append(steps, m.After...)
+}
+
+// sparingSteps are those that stop over no row.
+func (m *Model) sparingSteps() []Step {
+	steps := m.steps()
+	for i, s := range steps {
+		if sparing, ok := s.(Sparing[Step]); ok {
+			steps[i] = sparing.Sparing()
+		}
+	}
+	return steps
 }
 
 // pluginStep is a plugin among the steps.
@@ -79,6 +99,14 @@ func (s pluginStep) Apply(ctx context.Context, batch record.Batch) (Applied, err
 		return Applied{}, fmt.Errorf("plugin %s at %s offset %d: %w", s.ref, batch.Source.TopicPartition, batch.Source.From, err)
 	}
 	return Applied{Rows: rows, Rejects: rejects}, nil
+}
+
+// Sparing implements Sparing.
+func (s pluginStep) Sparing() Step {
+	if sparing, ok := s.plugin.(Sparing[Transformer]); ok {
+		s.plugin = sparing.Sparing()
+	}
+	return s
 }
 
 // dropRecords leaves out all rows of records that were refused as a whole, and

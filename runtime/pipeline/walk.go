@@ -63,13 +63,13 @@ func release(outcomes []outcome) {
 	}
 }
 
-// carry takes a slice through steps 2 and 3.
-func (m *Model) carry(ctx context.Context, s *record.Slice) (outcome, error) {
+// carry takes a slice through steps 2 and 3, of which the third is given.
+func (m *Model) carry(ctx context.Context, s *record.Slice, steps []Step) (outcome, error) {
 	rows, rejects, err := m.Decoder.Decode(ctx, s) // 2 decode
 	if err != nil {
 		return outcome{}, decodeError(m, s, err)
 	}
-	made, err := m.transform(ctx, rows) // 3 transform
+	made, err := m.transform(ctx, rows, steps) // 3 transform
 	if err != nil {
 		return outcome{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -61,9 +62,12 @@ type StateColumn struct {
 type Init struct {
 	Config      json.RawMessage `json:"config"`
 	InputSchema uint32          `json:"input_schema"` // ArrowSchema* of the struct of input columns
-	Limits      InitLimits      `json:"limits"`
-	Pipeline    string          `json:"pipeline"`
-	Model       string          `json:"model"`
+	// StateSchema is an ArrowSchema* of the struct that calve_finish gets (kind
+	// session) or that is in force (kind scd), 0 for a transform.
+	StateSchema uint32     `json:"state_schema"`
+	Limits      InitLimits `json:"limits"`
+	Pipeline    string     `json:"pipeline"`
+	Model       string     `json:"model"`
 }
 
 // InitLimits tells a guest what it may use.
@@ -115,6 +119,9 @@ func (d Describe) validate() error {
 	if err := validateColumns("input", d.Input.Columns); err != nil {
 		return err
 	}
+	if err := d.validateState(); err != nil {
+		return err
+	}
 	seen := map[uint32]bool{}
 	for _, s := range d.Outputs {
 		if seen[s.Stream] {
@@ -129,6 +136,21 @@ func (d Describe) validate() error {
 		}
 	}
 	return nil
+}
+
+// validateState checks that a session has state, and nothing else does.
+func (d Describe) validateState() error {
+	if (d.Kind == KindSession) != (len(d.State) > 0) {
+		return fmt.Errorf("description: a plugin of kind %q with %d state columns: a session needs some, others have none", d.Kind, len(d.State))
+	}
+	columns := make([]Column, len(d.State))
+	for i, c := range d.State {
+		columns[i] = c.Column
+		if strings.HasPrefix(c.Name, "_") {
+			return fmt.Errorf("description: state: column %q: names that begin with an underscore are the host's", c.Name)
+		}
+	}
+	return validateColumns("state", columns)
 }
 
 // validateColumns checks names, nesting and number; where says whose they are.

@@ -62,6 +62,10 @@ func TestDescribeIsReadStrictly(t *testing.T) {
 		{"a column without format", replace(`"format":"u"`, `"format":""`), `"x" has no format`},
 		{"a column without name", replace(`"name":"x"`, `"name":""`), "name must have"},
 		{"too deep", replace(`{"name":"x","format":"u"}`, deep), "nested deeper"},
+		{"state of a transform", replace(`"batch_rows_hint"`, `"state":[{"name":"n","format":"l"}],"batch_rows_hint"`), "a session needs some"},
+		{"session without state", replace(`"transform"`, `"session"`), "with 0 state columns"},
+		{"state with the host's name", replace(`"kind":"transform"`, `"kind":"session","state":[{"name":"_key","format":"l"}]`), "underscore"},
+		{"state column twice", replace(`"kind":"transform"`, `"kind":"session","state":[{"name":"n","format":"l"},{"name":"n","format":"l"}]`), `column "n" twice`},
 		{"too long", strings.Repeat(" ", MaxDescribeBytes) + full, "at most"},
 		{"no text", "{\"abi\":\"\xff\"}", "not UTF-8"},
 	} {

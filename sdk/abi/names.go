@@ -13,6 +13,10 @@ const (
 	ExportProcess  = "calve_process"
 	ExportClose    = "calve_close"
 
+	ExportAccumulate = "calve_accumulate"
+	ExportMerge      = "calve_merge"
+	ExportFinish     = "calve_finish"
+
 	// ExportInitialize is the start of a WASI preview 1 reactor. The host
 	// calls it once, before anything else, if it is there.
 	ExportInitialize = "_initialize"
@@ -50,6 +54,35 @@ const (
 // Kinds of plugin.
 const (
 	KindTransform = "transform"
+	KindSession   = "session"
+	KindSCD       = "scd"
+)
+
+// Columns that the host adds to what a session plugin is given: ColumnGroup to
+// the rows of calve_accumulate, the others to the state of calve_finish.
+const (
+	ColumnGroup  = "_group"  // uint32, the row of state that a row belongs to
+	ColumnKey    = "_key"    // the session's key, of the model's type
+	ColumnStart  = "_start"  // timestamp[us, UTC], of the first event
+	ColumnEnd    = "_end"    // timestamp[us, UTC], of the last event
+	ColumnCount  = "_count"  // int64, rows that were accumulated
+	ColumnClosed = "_closed" // bool, whether the session is over
+)
+
+// Columns of the changes that an scd plugin is given, before the attributes,
+// and the column of its output that says what to do.
+const (
+	ColumnOp          = "_op"           // utf8, c created, u updated, d deleted, r read in a snapshot
+	ColumnEffectiveAt = "_effective_at" // timestamp[us, UTC]
+	ColumnAction      = "_action"       // int8
+)
+
+// Values of ColumnAction.
+const (
+	ActionIgnore     = 0
+	ActionOverwrite  = 1
+	ActionNewVersion = 2
+	ActionDelete     = 3
 )
 
 // Streams of an output. A transform with one output uses StreamMain; others

@@ -13,10 +13,15 @@ type Batch struct {
 	columns   []vector
 	meta      []vector
 	watermark int64
+	present   bitmap // of what is in force beside a change
 }
 
 // Len is the number of rows.
 func (b *Batch) Len() int { return b.length }
+
+// Has tells whether row i is there: of the versions in force, those that there
+// are; of other batches, all.
+func (b *Batch) Has(i int) bool { return b.present.get(i) }
 
 // Watermark is the model's event time watermark in microseconds since
 // 1970-01-01 UTC, or false while there is none.

@@ -32,11 +32,17 @@ type NumberBuilder[T Number] struct {
 
 // Set sets row i. Rows may be set in any order.
 func (b *NumberBuilder[T]) Set(i int, v T) {
-	if i >= len(b.values) {
-		b.values = resize(b.values, i+1)
+	if i >= len(b.values) || i>>3 >= len(b.valid) {
+		b.grow(i)
 	}
 	b.values[i] = v
-	b.mark(i)
+	b.valid[i>>3] |= 1 << (i & 7)
+}
+
+// grow makes room for row i. It is apart for Set to be small.
+func (b *NumberBuilder[T]) grow(i int) {
+	b.values = resize(b.values, max(len(b.values), i+1))
+	b.valid = b.valid.resize(max(8*len(b.valid), i+1))
 }
 
 // SetNull makes row i null again.
@@ -130,9 +136,13 @@ type StringBuilder struct{ BinaryBuilder }
 // Set sets row i, which must come after every row set before. The text must be
 // UTF-8.
 func (b *StringBuilder) Set(i int, s string) {
-	b.begin(i)
+	if i != len(b.offsets)-1 || i>>3 >= len(b.valid) {
+		b.begin(i)
+	}
 	b.data = append(b.data, s...)
-	b.end()
+	b.long = b.long || len(b.data) > math.MaxInt32
+	b.offsets = append(b.offsets, int32(len(b.data)))
+	b.valid[i>>3] |= 1 << (i & 7)
 }
 
 // SetBytes is Set for text that is at hand as bytes.

@@ -18,6 +18,8 @@ type Output struct {
 	own       bool    // rows are those of AddRow
 	used      bool
 	shared    *outputs
+	errorRows int      // rows that RowError may be about
+	unset     []vector // what columns that are not set are; nil: they must be set
 }
 
 // outputs is what the streams of one batch share.
@@ -48,6 +50,7 @@ func (s *outputs) begin(rows int) {
 	s.errors.reset()
 	for _, o := range s.streams {
 		o.input, o.selection, o.rows, o.own, o.used = rows, nil, o.rows[:0], false, false
+		o.errorRows, o.unset = rows, nil
 		clear(o.current)
 	}
 }
@@ -140,7 +143,9 @@ func (o *Output) Where(keep func(i int) bool) {
 // fault ("" if none in particular), message is for a person. The first error of
 // a row counts.
 func (o *Output) RowError(i int, code, column, message string) {
-	o.checkRow(i)
+	if i < 0 || i >= o.errorRows {
+		panic(misuse("row " + itoa(int64(i)) + " is outside the batch of " + itoa(int64(o.errorRows)) + " rows"))
+	}
 	o.shared.errors.add(uint32(i), code, column, message)
 }
 
@@ -220,6 +225,12 @@ func (o *Output) finish() ([]*vector, error) {
 	}
 	vectors := make([]*vector, len(o.columns))
 	for i, b := range o.current {
+		if b == nil && o.columns[i].Name == columnAction {
+			b = begin(o, columnAction, "c", func() *actions { return &actions{} })
+		}
+		if b == nil && o.unset != nil {
+			b = &passed{&o.unset[i]}
+		}
 		if b == nil {
 			return nil, misuse("output column " + quoteJSON(o.columns[i].Name) + " was not set")
 		}

@@ -34,6 +34,9 @@ type Plugin struct {
 
 	// BatchRowsHint is the number of rows that suits it, 0 for no opinion.
 	BatchRowsHint int
+
+	session *Session // not nil: of kind session, and Transform is its Finish
+	scd     *SCD     // not nil: of kind scd
 }
 
 // registered is set once, by the plugin's init function.
@@ -54,7 +57,7 @@ func Register(p Plugin) {
 func (p *Plugin) describe() string {
 	var b strings.Builder
 	b.WriteString(`{"abi":` + itoa(version) + `,"name":` + quoteJSON(p.Name) + `,"version":` + quoteJSON(p.Version))
-	b.WriteString(`,"kind":"` + kindTransform + `","input":`)
+	b.WriteString(`,"kind":"` + p.kind() + `","input":`)
 	if p.Input == nil {
 		b.WriteString(`"any"`)
 	} else {
@@ -63,6 +66,9 @@ func (p *Plugin) describe() string {
 	b.WriteString(`,"outputs":[`)
 	p.describeOutputs(&b)
 	b.WriteByte(']')
+	if p.session != nil {
+		writeState(&b, p.session.State)
+	}
 	if p.Summary != "" {
 		b.WriteString(`,"summary":` + quoteJSON(p.Summary))
 	}
@@ -74,6 +80,31 @@ func (p *Plugin) describe() string {
 	}
 	b.WriteByte('}')
 	return b.String()
+}
+
+func (p *Plugin) kind() string {
+	switch {
+	case p.session != nil:
+		return kindSession
+	case p.scd != nil:
+		return kindSCD
+	}
+	return kindTransform
+}
+
+func writeState(b *strings.Builder, state []StateColumn) {
+	b.WriteString(`,"state":[`)
+	for i, c := range state {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		writeColumn(b, c.Column)
+		if c.Initial != "" {
+			b.WriteString(`,"initial":` + c.Initial)
+		}
+		b.WriteByte('}')
+	}
+	b.WriteByte(']')
 }
 
 func (p *Plugin) describeOutputs(b *strings.Builder) {
@@ -97,17 +128,22 @@ func writeColumns(b *strings.Builder, columns []Column) {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(`{"name":` + quoteJSON(c.Name) + `,"format":` + quoteJSON(c.Format))
-		if c.NotNull {
-			b.WriteString(`,"nullable":false`)
-		}
-		if len(c.Children) > 0 {
-			b.WriteString(`,"children":`)
-			writeColumns(b, c.Children)
-		}
+		writeColumn(b, c)
 		b.WriteByte('}')
 	}
 	b.WriteByte(']')
+}
+
+// writeColumn writes a column but for its closing brace.
+func writeColumn(b *strings.Builder, c Column) {
+	b.WriteString(`{"name":` + quoteJSON(c.Name) + `,"format":` + quoteJSON(c.Format))
+	if c.NotNull {
+		b.WriteString(`,"nullable":false`)
+	}
+	if len(c.Children) > 0 {
+		b.WriteString(`,"children":`)
+		writeColumns(b, c.Children)
+	}
 }
 
 // setUp configures the plugin and returns the columns of each stream.
@@ -124,6 +160,9 @@ func (p *Plugin) setUp(config []byte, input []Column) ([][]Column, error) {
 			return nil, err
 		}
 		output = derived
+	}
+	if p.scd != nil {
+		output = append([]Column{actionColumn}, output...)
 	}
 	return append([][]Column{output}, p.More...), nil
 }

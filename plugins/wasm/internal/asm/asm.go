@@ -41,6 +41,7 @@ const (
 	I32LtU      = 0x49
 	I32Add      = 0x6a
 	I32Sub      = 0x6b
+	I32ShrU     = 0x76
 	I64Mul      = 0x7e
 	I64Add      = 0x7c
 	RefNull     = 0xd0

@@ -1,6 +1,7 @@
 package cdata
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -13,10 +14,23 @@ import (
 // Batch is the input of one call.
 type Batch struct {
 	Rows      arrow.RecordBatch
+	State     arrow.RecordBatch // nil: none
+	Absent    []bool            // rows of State that are null; nil: none
+	InPlace   InPlace
 	Meta      Meta
 	ID        int64
 	Watermark int64
 }
+
+// InPlace says which columns of a batch the guest may change: those of fixed
+// width get a validity bitmap in any case.
+type InPlace int
+
+const (
+	InPlaceNone InPlace = iota
+	InPlaceRows
+	InPlaceState
+)
 
 // Meta is where the rows came from. The zero value is nowhere.
 type Meta struct {
@@ -34,10 +48,19 @@ func BatchBytes(b Batch) int64 {
 }
 
 // WriteBatch writes a batch into an arena of BatchBytes bytes at that address
-// and returns the address of its batch struct.
-func WriteBatch(arena []byte, address uint32, b Batch) uint32 {
-	w := &writer{mem: arena, base: address}
-	return w.batch(b)
+// and returns the address of its batch struct, and what the columns are there.
+func WriteBatch(arena []byte, address uint32, b Batch) (uint32, Input) {
+	w := &writer{mem: arena, base: address, input: make(Input, b.Rows.NumCols())}
+	return w.batch(b), w.input
+}
+
+// Input is the columns of a batch by the addresses of their ArrowArrays: what a
+// guest passes through is known by it.
+type Input map[uint32]inputColumn
+
+type inputColumn struct {
+	array arrow.Array
+	as    []byte // the ArrowArray and its pointers as they were written
 }
 
 // SchemaBytes is the size of the arena that a schema needs.
@@ -59,19 +82,54 @@ func (w *writer) batch(b Batch) uint32 {
 	p.i64(abi.BatchID, b.ID)
 	p.i64(abi.BatchWatermark, b.Watermark)
 	columns := make([]uint32, b.Rows.NumCols())
+	w.bitmaps = b.InPlace == InPlaceRows
 	for i, c := range b.Rows.Columns() {
 		columns[i] = w.array(c)
+		w.remember(columns[i], c)
 	}
 	p.u32(abi.BatchArray, w.table(b.Rows.NumRows(), columns))
+	if b.State != nil {
+		w.bitmaps = b.InPlace == InPlaceState
+		p.u32(abi.BatchState, w.state(b))
+	}
+	w.bitmaps = false
 	if b.Meta.Offsets != nil {
 		p.u32(abi.BatchMeta, w.meta(b.Meta))
 	}
 	return p.address
 }
 
+// remember keeps the ArrowArray that was written last, whose pointers follow it.
+func (w *writer) remember(address uint32, c arrow.Array) {
+	if w.input != nil {
+		w.input[address] = inputColumn{array: c, as: bytes.Clone(w.mem[address-w.base : w.pos])}
+	}
+}
+
 // table writes a struct array without nulls.
 func (w *writer) table(rows int64, columns []uint32) uint32 {
 	return w.structure(layout{length: rows, buffers: []uint32{0}, children: columns})
+}
+
+// state writes a struct array whose rows may be null.
+func (w *writer) state(b Batch) uint32 {
+	l := layout{length: b.State.NumRows(), buffers: []uint32{0}}
+	for _, c := range b.State.Columns() {
+		l.children = append(l.children, w.array(c))
+	}
+	if b.Absent != nil {
+		p := w.buffer(bitutil.BytesForBits(l.length))
+		clear(p.bytes)
+		for i, absent := range b.Absent {
+			if absent {
+				l.nulls++
+			} else if p.bytes != nil {
+				bitutil.SetBit(p.bytes, i)
+			}
+		}
+		l.buffers[0] = p.address
+	}
+	return w.structure(l)
 }
 
 func (w *writer) meta(m Meta) uint32 {
@@ -151,12 +209,19 @@ func (w *writer) slice(a arrow.Array, first, last int32) uint32 {
 	return w.array(s)
 }
 
-// validity is 0 where there are no nulls.
+// validity is 0 where there are no nulls, unless the guest may make some.
 func (w *writer) validity(a arrow.Array) uint32 {
-	if a.NullN() == 0 {
-		return 0
+	switch _, fixed := a.DataType().(arrow.FixedWidthDataType); {
+	case a.NullN() > 0:
+		return w.bits(a.Data(), 0)
+	case w.bitmaps && fixed:
+		p := w.buffer(bitutil.BytesForBits(int64(a.Len())))
+		for i := range p.bytes {
+			p.bytes[i] = 0xff
+		}
+		return p.address
 	}
-	return w.bits(a.Data(), 0)
+	return 0
 }
 
 // bits copies a bitmap, buffer number buffer, to bit offset 0.
@@ -189,16 +254,25 @@ func (w *writer) offsets(d arrow.ArrayData) (first, last int32, address uint32) 
 	from := arrow.Int32Traits.CastFromBytes(d.Buffers()[1].Bytes())[d.Offset() : d.Offset()+d.Len()+1]
 	first, last = from[0], from[d.Len()]
 	if p.bytes != nil {
-		to := arrow.Int32Traits.CastFromBytes(p.bytes)
-		for i, o := range from {
-			to[i] = o - first
-		}
+		rebase(arrow.Int32Traits.CastFromBytes(p.bytes), from)
 	}
 	return first, last, p.address
 }
 
+// rebase copies offsets so that they begin at 0.
+func rebase(to, from []int32) {
+	first := from[0]
+	if first == 0 {
+		copy(to, from)
+		return
+	}
+	for i, o := range from {
+		to[i] = o - first
+	}
+}
+
 func (w *writer) schema(f arrow.Field) (uint32, error) {
-	format, err := Format(f.Type)
+	format, err := writtenFormat(f.Type)
 	if err != nil {
 		return 0, fmt.Errorf("column %q: %w", f.Name, err)
 	}

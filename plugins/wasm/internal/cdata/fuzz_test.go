@@ -11,20 +11,24 @@ import (
 // FuzzTable spoils guest memory at places that the fuzzer chooses. Whatever it
 // does, reading must not panic, and what is accepted must be valid for arrow-go.
 func FuzzTable(f *testing.F) {
-	f.Add([]byte{0, 1, 2, 3, 4, 5}, false)
-	f.Add([]byte{40, 0, 0, 0, 255, 255, 255, 255, 0, 16, 1}, true)
-	f.Fuzz(func(t *testing.T, edits []byte, dictionary bool) {
+	f.Add([]byte{0, 1, 2, 3, 4, 5}, false, false)
+	f.Add([]byte{40, 0, 0, 0, 255, 255, 255, 255, 0, 16, 1}, true, false)
+	f.Add([]byte{64, 0, 255, 72, 0, 1}, false, true)
+	f.Fuzz(func(t *testing.T, edits []byte, dictionary, passed bool) {
 		im := newImage(sample())
 		if dictionary {
 			im = dictionaryImage("c", []byte{1, 0, 2})
 		}
-		im.output.Selection = im.add([]byte{0b1101})
+		if !passed {
+			im.input = nil
+			im.output.Selection = im.add([]byte{0b1101})
+		}
 		from := min(base, len(im.memory))
 		for ; len(edits) >= 3; edits = edits[3:] {
 			at := from + (int(edits[0])|int(edits[1])<<8)%(len(im.memory)-from)
 			im.memory[at] = edits[2]
 		}
-		r := &Reader{Memory: im.memory, Budget: 1 << 20}
+		r := &Reader{Memory: im.memory, Budget: 1 << 20, Input: im.input}
 		got, err := r.Table(im.output, Want{Schema: im.batch.Schema(), Input: int(im.batch.NumRows()), MaxRows: 100})
 		if err != nil {
 			return

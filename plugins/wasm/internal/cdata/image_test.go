@@ -20,6 +20,7 @@ type image struct {
 	memory []byte
 	batch  arrow.RecordBatch
 	output Output
+	input  Input // of the batch, whose columns the output passes through
 }
 
 // newImage is the memory of a guest that returns rows as they are.
@@ -27,7 +28,8 @@ func newImage(rows arrow.RecordBatch) *image {
 	b := Batch{Rows: rows}
 	size := BatchBytes(b)
 	im := &image{memory: make([]byte, base+size+256), batch: rows}
-	batch := WriteBatch(im.memory[base:base+size], base, b)
+	batch, input := WriteBatch(im.memory[base:base+size], base, b)
+	im.input = input
 	im.output = Output{Array: u32(im.memory, int(batch)+abi.BatchArray)}
 	return im
 }

@@ -16,6 +16,9 @@ type Reader struct {
 	// Budget is how many more bytes of columns may be read. A buffer that
 	// several columns share counts each time.
 	Budget int64
+	// Input is the columns that the guest was given, if it may pass them
+	// through: what is still as it was written is not copied out again.
+	Input Input
 }
 
 // region is n bytes at an address, or an error that names what.

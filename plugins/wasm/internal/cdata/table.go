@@ -1,6 +1,7 @@
 package cdata
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -56,6 +57,9 @@ func (r *Reader) Table(o Output, want Want) (Table, error) {
 		if v.n < root.off+root.n {
 			return Table{}, fmt.Errorf("%s: %w", name, invalid("%s: %d rows, the output has %d", s.name, v.n, root.off+root.n))
 		}
+		if keep.index == nil && root.off == 0 && v.n == root.n {
+			v.input = r.passed(u32(root.children, 4*i), v, want.Schema.Field(i).Type)
+		}
 		views[i] = v
 	}
 	return assemble(views, want.Schema, keep.shift(root.off), resultOrigin(keep, origin))
@@ -86,14 +90,36 @@ func assemble(views []*view, schema *arrow.Schema, keep rows, origin []int32) (T
 	}()
 	for i, v := range views {
 		f := schema.Field(i)
-		data := v.take(keep)
-		columns = append(columns, array.MakeFromData(data))
-		data.Release()
+		columns = append(columns, v.column(keep))
 		if !f.Nullable && columns[i].NullN() > 0 {
 			return Table{}, invalid("column %q: %d nulls, but it is declared never to be null (first in row %d of those kept)", f.Name, columns[i].NullN(), firstNull(columns[i]))
 		}
 	}
 	return Table{Rows: array.NewRecordBatch(schema, columns, int64(keep.len())), Origin: origin}, nil
+}
+
+// passed is the input column of which a column at that address is the
+// unchanged ArrowArray, nil if it is none.
+func (r *Reader) passed(address uint32, v *view, typ arrow.DataType) arrow.Array {
+	c, ok := r.Input[address]
+	if !ok || c.array.Len() != v.n || !arrow.TypeEqual(c.array.DataType(), typ) {
+		return nil
+	}
+	if now, err := r.region(address, int64(len(c.as)), "input"); err != nil || !bytes.Equal(now, c.as) {
+		return nil
+	}
+	return c.array
+}
+
+// column is the rows as an array. The caller releases it.
+func (v *view) column(keep rows) arrow.Array {
+	if v.input != nil {
+		v.input.Retain()
+		return v.input
+	}
+	data := v.take(keep)
+	defer data.Release()
+	return array.MakeFromData(data)
 }
 
 func firstNull(a arrow.Array) int {

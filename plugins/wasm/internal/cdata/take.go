@@ -135,6 +135,8 @@ func (v *view) takeFixed(s rows) []byte {
 		return to
 	}
 	switch width {
+	case 1:
+		gather(to, v.data, v.off, s.index)
 	case 4:
 		gather(arrow.Int32Traits.CastFromBytes(to), arrow.Int32Traits.CastFromBytes(v.data), v.off, s.index)
 	case 8:
@@ -178,27 +180,43 @@ func (v *view) takeBytes(s rows) (offsets, data *memory.Buffer) {
 	to := arrow.Int32Traits.CastFromBytes(raw)
 	if s.index == nil {
 		from := v.offsets[v.off+s.start : v.off+s.start+n+1]
-		for i, o := range from {
-			to[i] = o - from[0]
-		}
+		rebase(to, from)
 		bytes := make([]byte, to[n])
 		copy(bytes, v.data[from[0]:from[n]])
 		return memory.NewBufferBytes(raw), memory.NewBufferBytes(bytes)
 	}
-	total := 0
-	for _, at := range s.index {
+	return memory.NewBufferBytes(raw), memory.NewBufferBytes(v.gatherBytes(to, s.index))
+}
+
+// gatherBytes copies the bytes of rows, run of neighbours by run, and writes
+// their offsets.
+func (v *view) gatherBytes(to, index []int32) []byte {
+	from, total := v.offsets[v.off:], 0
+	for _, at := range index {
 		if at >= 0 {
-			total += int(v.offsets[v.off+int(at)+1] - v.offsets[v.off+int(at)])
+			total += int(from[at+1] - from[at])
 		}
 	}
 	bytes := make([]byte, 0, total)
-	for i, at := range s.index {
-		if at >= 0 {
-			bytes = append(bytes, v.data[v.offsets[v.off+int(at)]:v.offsets[v.off+int(at)+1]]...)
+	for i := 0; i < len(index); {
+		at := index[i]
+		if at < 0 {
+			to[i+1] = int32(len(bytes))
+			i++
+			continue
 		}
-		to[i+1] = int32(len(bytes))
+		run := 1
+		for i+run < len(index) && index[i+run] == at+int32(run) {
+			run++
+		}
+		shift := int32(len(bytes)) - from[at]
+		bytes = append(bytes, v.data[from[at]:from[int(at)+run]]...)
+		for k, o := range from[at+1 : int(at)+run+1] {
+			to[i+1+k] = o + shift
+		}
+		i += run
 	}
-	return memory.NewBufferBytes(raw), memory.NewBufferBytes(bytes)
+	return bytes
 }
 
 // takeLists copies the offsets of lists and says which rows of the child they
@@ -209,9 +227,7 @@ func (v *view) takeLists(s rows) (offsets *memory.Buffer, inner rows) {
 	to := arrow.Int32Traits.CastFromBytes(raw)
 	if s.index == nil {
 		from := v.offsets[v.off+s.start : v.off+s.start+n+1]
-		for i, o := range from {
-			to[i] = o - from[0]
-		}
+		rebase(to, from)
 		return memory.NewBufferBytes(raw), rows{start: int(from[0]), n: int(to[n])}
 	}
 	inner.index = []int32{}

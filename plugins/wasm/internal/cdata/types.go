@@ -154,6 +154,14 @@ func Format(t arrow.DataType) (string, error) {
 	return "", fmt.Errorf("type %s cannot be handed to a plugin", t)
 }
 
+// writtenFormat is Format, and those of the columns that the host adds.
+func writtenFormat(t arrow.DataType) (string, error) {
+	if t.ID() == arrow.UINT32 {
+		return "I", nil
+	}
+	return Format(t)
+}
+
 // children is the fields below a type, as the Arrow C Data Interface nests them.
 func children(t arrow.DataType) []arrow.Field {
 	switch t := t.(type) {

@@ -12,6 +12,9 @@ type writer struct {
 	mem  []byte // the arena; nil: count
 	base uint32 // its address in the guest
 	pos  int64  // bytes used
+
+	input   Input // nil while counting
+	bitmaps bool  // write validity where there are no nulls
 }
 
 // piece is a place in the arena.

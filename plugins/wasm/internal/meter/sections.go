@@ -3,6 +3,7 @@ package meter
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -183,6 +184,7 @@ func (m *module) readImports(allow func(module, name string) bool) error {
 	if r.data == nil {
 		return nil
 	}
+	var refused []string
 	for range r.count(maxImports, "imports") {
 		from, name, kind := r.name(), r.name(), r.byte()
 		if r.err != nil {
@@ -192,12 +194,30 @@ func (m *module) readImports(allow func(module, name string) bool) error {
 			return fmt.Errorf("%w: %q of module %q is a table, memory or global; only functions can be imported", ErrImport, name, from)
 		}
 		if !allow(from, name) {
-			return fmt.Errorf("%w: function %q of module %q is not offered to plugins", ErrImport, name, from)
+			refused = append(refused, fmt.Sprintf("function %q of module %q", name, from))
 		}
 		m.addFunction(r)
 		m.imported++
 	}
+	if len(refused) > 0 && r.err == nil {
+		return refuse(refused)
+	}
 	return r.end("import")
+}
+
+// namedImports is how many refused imports an error names.
+const namedImports = 50
+
+// refuse names the imports that are not offered.
+func refuse(imports []string) error {
+	if len(imports) == 1 {
+		return fmt.Errorf("%w: %s is not offered to plugins", ErrImport, imports[0])
+	}
+	more := ""
+	if n := len(imports) - namedImports; n > 0 {
+		imports, more = imports[:namedImports], fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Errorf("%w: %s%s are not offered to plugins", ErrImport, strings.Join(imports, ", "), more)
 }
 
 func (m *module) addFunction(r *reader) {

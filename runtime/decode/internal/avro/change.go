@@ -23,7 +23,7 @@ type Changes struct {
 type ChangeProgram struct {
 	fields   []eventField
 	envelope *Program
-	before   *Program // nil if there is no such field, or if it is text
+	before   *Program // nil if there is no such field, or if it is text; no column of it is required
 	after    *Program
 	key      *keyProgram // nil without a natural key
 }
@@ -81,14 +81,11 @@ func (s *Schema) CompileChange(changes Changes) (*ChangeProgram, error) {
 	if p.envelope, err = compile(root, changes.Envelope, nil); err != nil {
 		return nil, err
 	}
-	if p.after, err = compileImage(has[afterImage], changes); err != nil {
+	if p.after, err = compileImage(has[afterImage], changes.Image, &changes.Marker); err != nil {
 		return nil, err
 	}
-	p.before = p.after
-	if has[beforeImage] != has[afterImage] {
-		if p.before, err = compileImage(has[beforeImage], changes); err != nil {
-			return nil, err
-		}
+	if p.before, err = compileImage(has[beforeImage], program.Optional(changes.Image), &changes.Marker); err != nil {
+		return nil, err
 	}
 	if len(changes.NaturalKey) > 0 && p.after != nil && p.before != nil {
 		p.key, err = compileKey(has[beforeImage], has[afterImage], changes)
@@ -130,11 +127,11 @@ func sourceFields(n *node) []sourceField {
 	return out
 }
 
-func compileImage(n *node, changes Changes) (*Program, error) {
+func compileImage(n *node, columns []program.Column, m *marker) (*Program, error) {
 	if n == nil || n.kind != structure {
 		return nil, nil
 	}
-	return compile(n, changes.Image, &changes.Marker)
+	return compile(n, columns, m)
 }
 
 // Unread lists the fields of the row image that no column reads.

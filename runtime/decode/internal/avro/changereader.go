@@ -39,9 +39,7 @@ func (p *ChangeProgram) Reader(set *vector.Set) (*ChangeReader, error) {
 	if p.after != nil {
 		r.after = p.after.Reader(set)
 	}
-	if p.before == p.after {
-		r.before = r.after
-	} else if p.before != nil {
+	if p.before != nil {
 		r.before = p.before.Reader(set)
 	}
 	var err error
@@ -176,8 +174,9 @@ func textOf(n *node, body []byte, pos int) (text []byte, next int) {
 
 // Image writes the present row of all columns: those of the row from the
 // event's before or after image, which the event must carry, and those of the
-// event. For a delete, a required column without value says how to have it
-// carried. An error is as of Reader.Read.
+// event. Columns for which a before image has no value are null, whether or not
+// they are required or have a default: a delete has its record's key to be
+// completed from. An error is as of Reader.Read.
 func (r *ChangeReader) Image(before bool) error {
 	image, at := r.after, r.at[1]
 	if before {
@@ -185,10 +184,6 @@ func (r *ChangeReader) Image(before bool) error {
 	}
 	if image == nil {
 		return errors.New("BUG: an image that is not a record was asked for columns")
-	}
-	image.hint = ""
-	if r.event.Op == debezium.Delete {
-		image.hint = debezium.FullImages
 	}
 	if image.read(r.body, at) < 0 {
 		return image.err

@@ -59,9 +59,6 @@ func (r *Reader) missing(t *target) {
 	if t.path != "" {
 		expected = record.FormatType(t.typ) + ", not null"
 	}
-	if r.hint != "" {
-		expected += "; " + r.hint
-	}
 	r.err = &program.Error{Code: record.CodeMissing, Column: t.column, Path: t.path, Expected: expected}
 }
 

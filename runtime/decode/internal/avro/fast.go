@@ -51,6 +51,11 @@ func fast(ops []op, pc int32, data []byte, pos, row int) (int32, int) {
 				putWord(to[8:], b)
 				putWord(to[n-16:], c)
 				putWord(to[n-8:], d)
+			case len(from) >= 16 && len(to) >= 16: // what is behind the text is copied, and overwritten by the next row's
+				a, b := word(from), word(from[8:])
+				high = a&below(n) | b&below(max(n-8, 0))
+				putWord(to, a)
+				putWord(to[8:], b)
 			case n >= 8:
 				a, b := word(from), word(from[n-8:])
 				high = a | b
@@ -62,7 +67,7 @@ func fast(ops []op, pc int32, data []byte, pos, row int) (int32, int) {
 				}
 				a := wordAt(data, pos+1)
 				high = a << (64 - 8*uint(n))
-				putWord(to, a) // the next row's text goes over what is behind this one's
+				putWord(to, a)
 			}
 			if high&highBits != 0 { // not ASCII
 				return pc, pos
@@ -104,8 +109,16 @@ func fast(ops []op, pc int32, data []byte, pos, row int) (int32, int) {
 			o.v.F64[row] = math.Float64frombits(binary.LittleEndian.Uint64(data[pos:]))
 			pos += 8
 		case opOption:
-			if uint(pos) >= uint(len(data)) || o.first != (data[pos] == 2) || data[pos]&^2 != 0 {
+			if uint(pos) >= uint(len(data)) || data[pos]&^2 != 0 {
 				return pc, pos
+			}
+			if o.first != (data[pos] == 2) {
+				if o.v == nil || !o.v.NullText(row) {
+					return pc, pos
+				}
+				pos++
+				pc = o.next
+				continue
 			}
 			pos++
 		case opBool:
@@ -132,6 +145,10 @@ func wordAt(data []byte, pos int) uint64 {
 	}
 	return word(data[pos:])
 }
+
+// below is a mask of the first n bytes of a word, all of them if n is more than
+// a word has.
+func below(n int) uint64 { return 1<<(8*uint(n)) - 1 }
 
 func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 

@@ -17,7 +17,6 @@ type Reader struct {
 	empty       int     // items without bytes, in the present record
 	extra       []byte  // JSON text of the rest so far
 	unavailable []int32 // columns of the present row that the marker stands in
-	hint        string  // what to do about a missing value
 	order       []int32 // scratch of keys
 	err         error
 }

@@ -133,6 +133,8 @@ func TestMarker(t *testing.T) {
 	m := NewMarker("")
 	for text, want := range map[string]bool{
 		DefaultMarker: true, "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==": true, "5f5f646562657a69756d5f756e617661696c61626c655f76616c7565": true,
+		`{"__debezium_unavailable_value":"__debezium_unavailable_value"}`: true, `{"__debezium_unavailable_value":"x"}`: false,
+		"b68a35a7-17ad-35b3-af2a-ae46edb4545a": true, "b68a35a7-17ad-35b3-af2a-ae46edb45450": false,
 		"": false, "__debezium": false, DefaultMarker + " ": false,
 	} {
 		if got := m.IsText([]byte(text)); got != want {

@@ -1,6 +1,11 @@
 package debezium
 
-import "encoding/base64"
+import (
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+)
 
 // DefaultMarker is Debezium's default of unavailable.value.placeholder.
 const DefaultMarker = "__debezium_unavailable_value"
@@ -11,12 +16,17 @@ const DefaultMarker = "__debezium_unavailable_value"
 //   - in text: the placeholder itself;
 //   - in binary data: the placeholder's bytes (in JSON as base64);
 //   - in a list or map: a single element that is the placeholder. (Lists of
-//     numbers and UUIDs hold the numbers of its bytes or one UUID made of them,
-//     which are data like any other: they are not recognized.)
+//     numbers hold the numbers of its bytes, which are data like any other: they
+//     are not recognized.)
+//   - in a list of UUIDs: the one that Java's nameUUIDFromBytes makes of it;
+//   - in an hstore as text (hstore.handling.mode json, the default): the JSON of
+//     a map that has the placeholder alone, as key and value.
 type Marker struct {
 	text   string
 	base64 string
 	hex    string
+	uuid   string
+	hstore string
 }
 
 // NewMarker makes the Marker of a placeholder; "" is DefaultMarker.
@@ -28,16 +38,25 @@ func NewMarker(placeholder string) Marker {
 	for i := range len(placeholder) {
 		hex = append(hex, "0123456789abcdef"[placeholder[i]>>4], "0123456789abcdef"[placeholder[i]&15])
 	}
-	return Marker{placeholder, base64.StdEncoding.EncodeToString([]byte(placeholder)), string(hex)}
+	id := md5.Sum([]byte(placeholder)) // RFC 9562 §5.3, without a namespace
+	id[6], id[8] = id[6]&0x0f|0x30, id[8]&0x3f|0x80
+	name, _ := json.Marshal(placeholder) // text always encodes
+	return Marker{
+		text: placeholder, base64: base64.StdEncoding.EncodeToString([]byte(placeholder)), hex: string(hex),
+		uuid:   fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:]),
+		hstore: fmt.Sprintf("{%s:%s}", name, name),
+	}
 }
 
 // Is tells whether raw text or raw bytes are the placeholder.
-func (m *Marker) Is(raw []byte) bool { return string(raw) == m.text }
+func (m *Marker) Is(raw []byte) bool {
+	return string(raw) == m.text || string(raw) == m.uuid || string(raw) == m.hstore
+}
 
 // IsText tells whether text is the placeholder, or bytes of it written as
 // base64 or hex (binary.handling.mode).
 func (m *Marker) IsText(text []byte) bool {
-	return string(text) == m.text || string(text) == m.base64 || string(text) == m.hex
+	return m.Is(text) || string(text) == m.base64 || string(text) == m.hex
 }
 
 // Placeholder returns the text.

@@ -9,6 +9,7 @@
 package program
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -26,6 +27,16 @@ type Column struct {
 	// Fallback writes the default of the column; nil without one. It is used
 	// where the value is missing or null.
 	Fallback func(v *vector.Vector, row int)
+}
+
+// Optional returns the columns such that those without a value are null: the
+// caller finds one elsewhere.
+func Optional(columns []Column) []Column {
+	optional := slices.Clone(columns)
+	for i := range optional {
+		optional[i].Nullable, optional[i].Fallback = true, nil
+	}
+	return optional
 }
 
 // Error says why a record gives no row.

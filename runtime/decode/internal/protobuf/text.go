@@ -14,27 +14,23 @@ const shortText = 64
 // setText writes b[p:p+n] to a row if it is UTF-8. Short text is copied and
 // checked in one go, by as many words as its class of length has, the later ones
 // counted from its end: a loop would be mispredicted. The capacity of b goes on
-// for a word behind its length, which Reader.pad sees to.
+// for two words behind its length, which Reader.pad sees to; what is there is
+// copied, and overwritten by the next row's text.
 func setText(v *vector.Vector, row int, b []byte, p, n int) bool {
 	start := len(v.Data)
-	if n > shortText || cap(b)-p < n+8 || cap(v.Data)-start < n+8 {
+	if n > shortText || cap(b)-p < n+behind || cap(v.Data)-start < n+behind {
 		return setLongText(v, row, b[p:p+n])
 	}
-	dst := v.Data[start : start+n+8]
-	src := b[p : p+n+8][:len(dst)]
+	dst := v.Data[start : start+n+behind]
+	src := b[p : p+n+behind][:len(dst)]
 	high := uint64(0)
-	if n < 8 {
-		high = copyWord(dst, src, 0) & (1<<(8*uint(n)) - 1)
+	if n <= 16 {
+		high = copyWord(dst, src, 0)&below(n) | copyWord(dst, src, 8)&below(max(n-8, 0))
 	} else {
-		if n > 16 {
-			if n > 32 {
-				high = copyWord(dst, src, 8) | copyWord(dst, src, 16) | copyWord(dst, src, 24) | copyWord(dst, src, n-32) | copyWord(dst, src, n-24)
-			} else {
-				high = copyWord(dst, src, 8)
-			}
-			high |= copyWord(dst, src, n-16)
+		high = copyWord(dst, src, 0) | copyWord(dst, src, 8) | copyWord(dst, src, n-16) | copyWord(dst, src, n-8)
+		if n > 32 {
+			high |= copyWord(dst, src, 16) | copyWord(dst, src, 24) | copyWord(dst, src, n-32) | copyWord(dst, src, n-24)
 		}
-		high |= copyWord(dst, src, 0) | copyWord(dst, src, n-8)
 	}
 	if high&continuation != 0 && !utf8.Valid(b[p:p+n]) {
 		return false
@@ -43,6 +39,13 @@ func setText(v *vector.Vector, row int, b []byte, p, n int) bool {
 	v.Offsets[row+1] = int32(start + n)
 	return true
 }
+
+// behind is how much setText copies behind a text at most.
+const behind = 16
+
+// below is a mask of the first n bytes of a word, all of them if n is more than
+// a word has.
+func below(n int) uint64 { return 1<<(8*uint(n)) - 1 }
 
 func copyWord(dst, src []byte, at int) uint64 {
 	w := binary.LittleEndian.Uint64(src[at:])

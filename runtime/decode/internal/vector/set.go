@@ -14,7 +14,8 @@ type Set struct {
 	Columns []*Vector
 	Row     int // the row that is being written
 	schema  *arrow.Schema
-	room    int // the least Cap of the columns, or less
+	room    int   // the least Cap of the columns, or less
+	pool    *Pool // nil unless it made the set
 }
 
 // NewSet makes the columns of a schema, with room for rows, and in each string
@@ -60,12 +61,18 @@ func (s *Set) Rollback() {
 	}
 }
 
-// Batch returns the rows written. It owns the memory: the Set must not be used
-// any more.
+// Batch returns the rows written. It owns the memory, which goes back to the
+// set's pool with it: the Set must not be used any more.
 func (s *Set) Batch() arrow.RecordBatch {
+	var l *lease
+	if s.pool != nil {
+		l = &lease{set: s}
+		l.buffers.Store(1) // until all are made
+		defer l.Free(nil)
+	}
 	columns := make([]arrow.Array, len(s.Columns))
 	for i, v := range s.Columns {
-		data := v.data(s.Row)
+		data := v.data(s.Row, l)
 		columns[i] = array.MakeFromData(data)
 		data.Release()
 		defer columns[i].Release()
@@ -74,7 +81,7 @@ func (s *Set) Batch() arrow.RecordBatch {
 }
 
 // data wraps the first rows rows of a vector.
-func (v *Vector) data(rows int) arrow.ArrayData {
+func (v *Vector) data(rows int, l *lease) arrow.ArrayData {
 	if v.Cap == 0 {
 		v.Reserve(1, 0) // elements of lists that have none so far: one offset
 	}
@@ -83,35 +90,41 @@ func (v *Vector) data(rows int) arrow.ArrayData {
 	nulls := v.nulls(rows)
 	validity := (*memory.Buffer)(nil)
 	if nulls > 0 {
-		validity = memory.NewBufferBytes(v.valid[:bitutil.BytesForBits(int64(rows))])
+		validity = l.buffer(v.valid[:bitutil.BytesForBits(int64(rows))])
 	}
 	switch v.Kind {
 	case Boolean:
-		buffers = wrap(v.Bits[:bitutil.BytesForBits(int64(rows))])
+		buffers = l.wrap(v.Bits[:bitutil.BytesForBits(int64(rows))])
 	case Int, Date:
-		buffers = wrap(arrow.Int32Traits.CastToBytes(v.I32[:rows]))
+		buffers = l.wrap(arrow.Int32Traits.CastToBytes(v.I32[:rows]))
 	case Long, Timestamp:
-		buffers = wrap(arrow.Int64Traits.CastToBytes(v.I64[:rows]))
+		buffers = l.wrap(arrow.Int64Traits.CastToBytes(v.I64[:rows]))
 	case Float:
-		buffers = wrap(arrow.Float32Traits.CastToBytes(v.F32[:rows]))
+		buffers = l.wrap(arrow.Float32Traits.CastToBytes(v.F32[:rows]))
 	case Double:
-		buffers = wrap(arrow.Float64Traits.CastToBytes(v.F64[:rows]))
+		buffers = l.wrap(arrow.Float64Traits.CastToBytes(v.F64[:rows]))
 	case Decimal:
-		buffers = wrap(arrow.Decimal128Traits.CastToBytes(v.Decimals[:rows]))
+		buffers = l.wrap(arrow.Decimal128Traits.CastToBytes(v.Decimals[:rows]))
 	case String, Binary:
-		buffers = wrap(arrow.Int32Traits.CastToBytes(v.Offsets[:rows+1]), v.Data[:v.Offsets[rows]])
+		buffers = l.wrap(arrow.Int32Traits.CastToBytes(v.Offsets[:rows+1]), v.Data[:v.Offsets[rows]])
 	case List:
-		buffers = wrap(arrow.Int32Traits.CastToBytes(v.Offsets[:rows+1]))
-		kids = []arrow.ArrayData{v.Kids[0].data(int(v.Offsets[rows]))}
+		buffers = l.wrap(arrow.Int32Traits.CastToBytes(v.Offsets[:rows+1]))
+		kids = []arrow.ArrayData{v.Kids[0].data(int(v.Offsets[rows]), l)}
 	case Map:
-		buffers = wrap(arrow.Int32Traits.CastToBytes(v.Offsets[:rows+1]))
-		kids = []arrow.ArrayData{v.entries(int(v.Offsets[rows]))}
+		buffers = l.wrap(arrow.Int32Traits.CastToBytes(v.Offsets[:rows+1]))
+		kids = []arrow.ArrayData{v.entries(int(v.Offsets[rows]), l)}
 	case Struct:
 		for _, kid := range v.Kids {
-			kids = append(kids, kid.data(rows))
+			kids = append(kids, kid.data(rows, l))
 		}
 	}
-	data := array.NewData(v.Type, rows, append([]*memory.Buffer{validity}, buffers...), kids, nulls, 0)
+	buffers = append([]*memory.Buffer{validity}, buffers...)
+	data := array.NewData(v.Type, rows, buffers, kids, nulls, 0)
+	for _, b := range buffers {
+		if b != nil {
+			b.Release()
+		}
+	}
 	for _, kid := range kids {
 		kid.Release()
 	}
@@ -119,8 +132,8 @@ func (v *Vector) data(rows int) arrow.ArrayData {
 }
 
 // entries wraps a map's keys and values.
-func (v *Vector) entries(rows int) arrow.ArrayData {
-	kids := []arrow.ArrayData{v.Kids[0].data(rows), v.Kids[1].data(rows)}
+func (v *Vector) entries(rows int, l *lease) arrow.ArrayData {
+	kids := []arrow.ArrayData{v.Kids[0].data(rows, l), v.Kids[1].data(rows, l)}
 	entries := array.NewData(v.Type.(*arrow.MapType).Elem(), rows, []*memory.Buffer{nil}, kids, 0, 0)
 	for _, kid := range kids {
 		kid.Release()
@@ -135,10 +148,10 @@ func (v *Vector) nulls(rows int) int {
 	return rows - bitutil.CountSetBits(v.valid, 0, rows)
 }
 
-func wrap(parts ...[]byte) []*memory.Buffer {
+func (l *lease) wrap(parts ...[]byte) []*memory.Buffer {
 	buffers := make([]*memory.Buffer, len(parts))
 	for i, p := range parts {
-		buffers[i] = memory.NewBufferBytes(p)
+		buffers[i] = l.buffer(p)
 	}
 	return buffers
 }

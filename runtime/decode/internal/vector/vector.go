@@ -46,7 +46,7 @@ type Vector struct {
 	// Len is the number of rows of an element vector (below a list or map).
 	Len int
 
-	Bits     []byte // Arrow's bitmap, preset to zeros
+	Bits     []byte // Arrow's bitmap
 	I32      []int32
 	I64      []int64
 	F32      []float32
@@ -57,6 +57,7 @@ type Vector struct {
 	Kids     []*Vector
 
 	valid []byte // Arrow's bitmap; nil while no row is null
+	spare []byte // memory for it
 	skew  int    // bytes that slices begin behind their memory, see stagger
 }
 
@@ -168,6 +169,9 @@ func grow[T any](s []T, n, skew int) []T {
 }
 
 func (v *Vector) growValid(rows int) {
+	if v.valid == nil {
+		v.valid = v.spare
+	}
 	old := len(v.valid)
 	v.valid = grow(v.valid, (rows+7)/8, v.skew)
 	for i := old; i < len(v.valid); i++ {
@@ -194,6 +198,17 @@ func (v *Vector) SetNull(row int) {
 	}
 	v.valid[row>>3] &^= 1 << (row & 7)
 	v.skip(row)
+}
+
+// NullText makes a row of a string null, as SetNull does; or leaves it alone, if
+// the vector is another or this would be its first null.
+func (v *Vector) NullText(row int) bool {
+	if v.Kind != String || v.valid == nil {
+		return false
+	}
+	v.valid[row>>3] &^= 1 << (row & 7)
+	v.Offsets[row+1] = v.Offsets[row]
+	return true
 }
 
 // SetZero writes 0, false or nothing: what a row of a scalar is where a format
@@ -226,11 +241,12 @@ func (v *Vector) skip(row int) {
 
 // SetBool writes a value of a Boolean vector.
 func (v *Vector) SetBool(row int, value bool) {
-	if value {
-		v.Bits[row>>3] |= 1 << (row & 7)
-	} else {
-		v.Bits[row>>3] &^= 1 << (row & 7)
+	bit := byte(0)
+	if value { // no branch, which would be mispredicted as often as values are mixed
+		bit = 1
 	}
+	b := &v.Bits[row>>3]
+	*b = *b&^(1<<(row&7)) | bit<<(row&7)
 }
 
 // SetBytes writes a value of a String or Binary vector.

@@ -61,7 +61,9 @@ func TestRowsEqualThoseOfBuilders(t *testing.T) {
 // write writes one random value to a row of v and to b.
 func write(random *rand.Rand, v *Vector, row int, b array.Builder) {
 	if random.IntN(4) == 0 {
-		v.SetNull(row)
+		if random.IntN(2) == 0 || !v.NullText(row) {
+			v.SetNull(row)
+		}
 		b.AppendNull()
 		return
 	}

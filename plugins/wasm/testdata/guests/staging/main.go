@@ -2,11 +2,7 @@
 // and a derived column.
 package main
 
-import (
-	"time"
-
-	calve "github.com/calvelake/calve/sdk/go"
-)
+import calve "github.com/calvelake/calve/sdk/go"
 
 func init() {
 	calve.Register(calve.Plugin{
@@ -35,8 +31,8 @@ func staging(in *calve.Batch, out *calve.Output) error {
 	text, at := in.String("event_time"), out.Timestamp("event_time")
 	for i := range in.Len() {
 		to.Set(i, email.Or(i, "unknown"))
-		if t, err := time.Parse(time.RFC3339, text.At(i)); err == nil {
-			at.Set(i, t.UnixMicro())
+		if us, ok := calve.ParseTimestamp(text.At(i)); ok {
+			at.Set(i, us)
 		}
 	}
 	status := in.String("status")

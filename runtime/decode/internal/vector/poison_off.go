@@ -1,0 +1,5 @@
+//go:build !poison
+
+package vector
+
+const poison = false
