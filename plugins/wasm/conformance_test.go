@@ -210,7 +210,7 @@ func (c vector) check(t *testing.T, r Result, in arrow.RecordBatch) {
 	}
 	histograms := map[string]wantHistogram{}
 	for name, h := range r.Metrics.Histograms {
-		histograms[name] = wantHistogram{Count: h.Count, Sum: h.Sum, Min: h.Min, Max: h.Max}
+		histograms[name] = wantHistogram(h)
 	}
 	if !maps.Equal(histograms, c.Histograms) {
 		t.Errorf("got histograms %v, want %v", histograms, c.Histograms)

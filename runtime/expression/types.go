@@ -11,7 +11,6 @@ var (
 	typeBoolean     = arrow.FixedWidthTypes.Boolean
 	typeInt         = arrow.PrimitiveTypes.Int32
 	typeLong        = arrow.PrimitiveTypes.Int64
-	typeFloat       = arrow.PrimitiveTypes.Float32
 	typeDouble      = arrow.PrimitiveTypes.Float64
 	typeString      = arrow.BinaryTypes.String
 	typeBinary      = arrow.BinaryTypes.Binary

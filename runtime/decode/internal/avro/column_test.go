@@ -314,7 +314,9 @@ func TestReadingDoesNotAllocate(t *testing.T) {
 	}
 	r, records := p.Reader(set), clicks(t, 1000)
 	next := 0
-	r.Read(records[0])
+	if err := r.Read(records[0]); err != nil {
+		t.Fatal(err)
+	}
 	set.Columns[5].SetNull(0) // its bitmap is made once
 	set.Rollback()
 	if got := testing.AllocsPerRun(900, func() {

@@ -86,7 +86,6 @@ type detail struct {
 	cast     *cast.Cast
 	branches []int32 // opUnion
 	key      *cast.Cast
-	absent   []*target // opOption: null, where it is more than one null column
 }
 
 // target is where a value goes: a column, or a part of a nested one.
