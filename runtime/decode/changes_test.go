@@ -161,6 +161,7 @@ func TestUpdateOfTheNaturalKeyIsRejectedWhole(t *testing.T) {
 
 func TestUnavailableValues(t *testing.T) {
 	marker := `"__debezium_unavailable_value"`
+	numbers := strings.ReplaceAll(fmt.Sprint([]byte("__debezium_unavailable_value")), " ", ",")
 	inBase64 := `"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="`
 	tests := []struct{ dataType, value, want string }{
 		{"string", marker, `["v"] | (null)`},
@@ -173,6 +174,11 @@ func TestUnavailableValues(t *testing.T) {
 		{"list<string>", `["b68a35a7-17ad-35b3-af2a-ae46edb4545a"]`, `["v"] | (null)`},
 		{"string", `"{\"__debezium_unavailable_value\":\"__debezium_unavailable_value\"}"`, `["v"] | (null)`},
 		{"map<string, string>", `{` + marker + `:` + marker + `}`, `["v"] | (null)`},
+		{"list<int>", numbers, `["v"] | (null)`},
+		{"list<double>", strings.ReplaceAll(numbers, ",", ".0, "), `["v"] | (null)`},
+		{"string", numbers, `["v"] | (null)`},
+		{"list<int>", strings.Replace(numbers, "95", "96", 1), "[] | " + strings.Replace(numbers, "95", "96", 1)},
+		{"list<int>", `[95,95]`, `[] | [95,95]`},
 		{"long", `7`, `[] | 7`},
 	}
 	for _, test := range tests {

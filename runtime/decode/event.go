@@ -152,6 +152,9 @@ func (c *changesReader) isUnavailable(raw []byte) bool {
 	case '[':
 		array := elementsOf(raw)
 		element, any := array.next()
+		if any && c.marker.IsNumber(0, element) {
+			return c.isNumbers(raw)
+		}
 		if !any || element[0] != '"' || !c.marker.IsText(c.scratch.unquote(element)) {
 			return false
 		}
@@ -167,6 +170,21 @@ func (c *changesReader) isUnavailable(raw []byte) bool {
 		return !more
 	}
 	return false
+}
+
+// isNumbers tells whether an array holds the numbers that stand for the
+// placeholder.
+func (c *changesReader) isNumbers(raw []byte) bool {
+	array := elementsOf(raw)
+	for i := 0; ; i++ {
+		element, more := array.next()
+		if !more {
+			return i == c.marker.Numbers()
+		}
+		if !c.marker.IsNumber(i, element) {
+			return false
+		}
+	}
 }
 
 // completeFromKey takes what the image of a delete lacks from the record's key,

@@ -301,6 +301,28 @@ func TestChangesInAvro(t *testing.T) {
 }
 
 // The documents of MongoDB are text in Avro too.
+func TestUnavailableNumbersInAvro(t *testing.T) {
+	schema := strings.Replace(rowEvent, `{"name":"email","type":["null","string"]}`, `{"name":"scores","type":{"type":"array","items":"int"}}`, 1)
+	spec := registered("debezium-avro", newSchemas(map[int]string{1: schema}), col("id", "long"), col("scores", "list<int>"))
+	image := func(id int, scores []byte) []byte {
+		parts := []any{1, id, len(scores)}
+		for _, score := range scores {
+			parts = append(parts, int(score))
+		}
+		return avroBytes(append(parts, 0)...)
+	}
+	rows, rejects := changeRows(t, spec, values(
+		wire(1, avroEvent(nil, image(1, []byte("__debezium_unavailable_value")), "mysql", "u")),
+		wire(1, avroEvent(nil, image(2, []byte("__debezium_unavailable_valuE")), "mysql", "u")),
+	))
+	equal(t, "rejects", rejects, nil)
+	for i, want := range []string{`["scores"] | 1 | (null)`, "[] | 2 | [95,95,100"} {
+		if len(rows) != 2 || !strings.Contains(rows[i], want) {
+			t.Errorf("got rows %q, want row %d to have %s", rows, i, want)
+		}
+	}
+}
+
 func TestDocumentsInAvro(t *testing.T) {
 	known := newSchemas(map[int]string{1: documentEvent, 2: documentKey})
 	spec := registered("debezium-avro", known, required(col("_id", "string")), col("n", "long"), from(col("op", "string"), "debezium.op"), from(col("rest", "string"), "*"))

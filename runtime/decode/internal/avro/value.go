@@ -184,7 +184,7 @@ func (r *Reader) list(o *op, data []byte, pos, row int) int {
 		}
 	}
 	o.v.End(row)
-	if elements.Len == first+1 && r.isMarker(o, elements, first) {
+	if elements.Len == first+1 && r.isMarker(o, elements, first) || r.areMarker(o, elements, first) {
 		o.v.Rollback(row)
 		return r.gone(o.x.target, o.v, row, pos)
 	}

@@ -1,10 +1,12 @@
 package debezium
 
 import (
+	"bytes"
 	"crypto/md5"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strconv"
 )
 
 // DefaultMarker is Debezium's default of unavailable.value.placeholder.
@@ -15,9 +17,9 @@ const DefaultMarker = "__debezium_unavailable_value"
 //
 //   - in text: the placeholder itself;
 //   - in binary data: the placeholder's bytes (in JSON as base64);
-//   - in a list or map: a single element that is the placeholder. (Lists of
-//     numbers hold the numbers of its bytes, which are data like any other: they
-//     are not recognized.)
+//   - in a list or map: a single element that is the placeholder;
+//   - in a list of numbers: the numbers of the placeholder's bytes, if they are
+//     too many to be data by chance;
 //   - in a list of UUIDs: the one that Java's nameUUIDFromBytes makes of it;
 //   - in an hstore as text (hstore.handling.mode json, the default): the JSON of
 //     a map that has the placeholder alone, as key and value.
@@ -58,6 +60,28 @@ func (m *Marker) Is(raw []byte) bool {
 func (m *Marker) IsText(text []byte) bool {
 	return m.Is(text) || string(text) == m.base64 || string(text) == m.hex
 }
+
+// fewestNumbers is the length from which on the bytes of a placeholder are not
+// met as the numbers of an array that has them by chance.
+const fewestNumbers = 8
+
+// Numbers is how many numbers stand for the placeholder in a list of numbers, 0
+// if none do.
+func (m *Marker) Numbers() int {
+	if len(m.text) < fewestNumbers {
+		return 0
+	}
+	return len(m.text)
+}
+
+// IsNumber tells whether the text of a number, as 95 or 95.0, is element i of
+// the numbers that stand for the placeholder.
+func (m *Marker) IsNumber(i int, text []byte) bool {
+	return i < m.Numbers() && string(bytes.TrimSuffix(text, []byte(".0"))) == strconv.Itoa(int(m.text[i]))
+}
+
+// Number is element i of the numbers that stand for the placeholder.
+func (m *Marker) Number(i int) byte { return m.text[i] }
 
 // Placeholder returns the text.
 func (m *Marker) Placeholder() string { return m.text }

@@ -306,5 +306,10 @@ func (r *Reader) unavailable(text []byte) bool {
 // mayHoldMarker tells whether the text of an object or array may say that the
 // event leaves it out.
 func (r *Reader) mayHoldMarker(raw []byte) bool {
-	return r.change != nil && (bytes.IndexByte(raw, '\\') >= 0 || bytes.Contains(raw, []byte(r.change.marker.Placeholder())))
+	if r.change == nil {
+		return false
+	}
+	m := &r.change.marker
+	return bytes.IndexByte(raw, '\\') >= 0 || bytes.Contains(raw, []byte(m.Placeholder())) ||
+		raw[0] == '[' && m.Numbers() > 0 && bytes.Count(raw, []byte{','}) == m.Numbers()-1
 }

@@ -144,6 +144,7 @@ func (r *Reader) other(s *slot, i, row, depth int) int {
 // list reads an array, from behind its bracket.
 func (r *Reader) list(s *slot, i, row, depth int) int {
 	t, elements := r.text, s.vector.Kids[0]
+	first := elements.Len
 	if depth > maxDepth {
 		return -1
 	}
@@ -160,6 +161,9 @@ func (r *Reader) list(s *slot, i, row, depth int) int {
 		case ',':
 			i++
 		case ']':
+			if r.change != nil && elements.Len-first == r.change.marker.Numbers() {
+				return -1 // numbers that may stand for the placeholder
+			}
 			s.vector.End(row)
 			return i + 1
 		default:
