@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -161,7 +162,11 @@ func TestUpdateOfTheNaturalKeyIsRejectedWhole(t *testing.T) {
 
 func TestUnavailableValues(t *testing.T) {
 	marker := `"__debezium_unavailable_value"`
-	numbers := strings.ReplaceAll(fmt.Sprint([]byte("__debezium_unavailable_value")), " ", ",")
+	var bytes []string
+	for _, b := range []byte("__debezium_unavailable_value") {
+		bytes = append(bytes, strconv.Itoa(int(b)))
+	}
+	numbers := "[" + strings.Join(bytes, ",") + "]"
 	inBase64 := `"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="`
 	tests := []struct{ dataType, value, want string }{
 		{"string", marker, `["v"] | (null)`},
