@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/calvelake/calve/runtime/record"
 )
 
 const (
@@ -119,7 +119,7 @@ func (w *Writer) Abort() {
 }
 
 func (w *Writer) writeGroup(ctx context.Context, rows arrow.RecordBatch, g group) error {
-	part, err := gather(ctx, rows, g.runs, w.config.Allocator)
+	part, err := gather(rows, g.runs, w.config.Allocator)
 	if err != nil {
 		return fmt.Errorf("gather rows of a partition: %w", err)
 	}
@@ -249,62 +249,15 @@ func groupRuns(runs []run) []group {
 
 // gather returns the rows of a group's runs, in order. One run is a slice
 // without a copy; more are copied together.
-func gather(ctx context.Context, rows arrow.RecordBatch, runs []run, mem memory.Allocator) (arrow.RecordBatch, error) {
+func gather(rows arrow.RecordBatch, runs []run, mem memory.Allocator) (arrow.RecordBatch, error) {
 	if len(runs) == 1 {
 		return rows.NewSlice(runs[0].from, runs[0].to), nil
 	}
-	indices := array.NewInt64Builder(mem)
-	defer indices.Release()
+	var keep []int
 	for _, r := range runs {
 		for i := r.from; i < r.to; i++ {
-			indices.Append(i)
+			keep = append(keep, int(i))
 		}
 	}
-	taken := indices.NewInt64Array()
-	defer taken.Release()
-	columns := make([]arrow.Array, rows.NumCols())
-	defer func() {
-		for _, c := range columns {
-			if c != nil {
-				c.Release()
-			}
-		}
-	}()
-	for i, c := range rows.Columns() {
-		var err error
-		if columns[i], err = gatherColumn(ctx, c, runs, taken, mem); err != nil {
-			return nil, err
-		}
-	}
-	return array.NewRecordBatch(rows.Schema(), columns, int64(taken.Len())), nil
-}
-
-// gatherColumn takes a column's rows. arrow-go has no take kernel for maps, so
-// a column with one inside is concatenated from its runs.
-func gatherColumn(ctx context.Context, c arrow.Array, runs []run, indices *array.Int64, mem memory.Allocator) (arrow.Array, error) {
-	if !containsMap(c.DataType()) {
-		return compute.TakeArray(compute.WithAllocator(ctx, mem), c, indices)
-	}
-	slices := make([]arrow.Array, len(runs))
-	for i, r := range runs {
-		slices[i] = array.NewSlice(c, r.from, r.to)
-		defer slices[i].Release()
-	}
-	return array.Concatenate(slices, mem)
-}
-
-func containsMap(t arrow.DataType) bool {
-	switch t := t.(type) {
-	case *arrow.MapType:
-		return true
-	case *arrow.ListType:
-		return containsMap(t.Elem())
-	case *arrow.StructType:
-		for _, f := range t.Fields() {
-			if containsMap(f.Type) {
-				return true
-			}
-		}
-	}
-	return false
+	return record.Take(rows, keep, mem)
 }
