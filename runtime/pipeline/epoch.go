@@ -101,10 +101,7 @@ func (e *epoch) bury(ctx context.Context, r *reader, o outcome) error {
 	if len(o.rejects) == 0 {
 		return nil
 	}
-	digest := ""
-	if o.model.Plugin != nil {
-		digest = o.model.Plugin.Digest()
-	}
+	digest := o.model.digest()
 	origin := r.at.at[o.rows.Source.TopicPartition].Origin
 	letters := make([]lakehouse.DeadLetter, len(o.rejects))
 	for i, reject := range o.rejects {
@@ -225,12 +222,7 @@ func (e *epoch) audit(decided int64) []lakehouse.AuditRow {
 					Fate:      e.slices[r].fates[fateKey{m.Name, record.TopicPartition{Topic: g.Topic, Partition: g.Partition}}],
 					StartedAt: e.started, DecidedAt: decided,
 				}
-				if m.Table != nil {
-					row.Table = m.Table.ID.String()
-				}
-				if m.Plugin != nil {
-					row.PluginDigest = m.Plugin.Digest()
-				}
+				row.Table, row.PluginDigest = m.tableName(), m.digest()
 				rows = append(rows, row)
 			}
 		}
@@ -252,12 +244,7 @@ func (e *epoch) auditReplays(decided int64) []lakehouse.AuditRow {
 			StartedAt: e.started, DecidedAt: decided,
 		}
 		if m := e.p.model(key.model); m != nil {
-			if m.Table != nil {
-				row.Table = m.Table.ID.String()
-			}
-			if m.Plugin != nil {
-				row.PluginDigest = m.Plugin.Digest()
-			}
+			row.Table, row.PluginDigest = m.tableName(), m.digest()
 		}
 		rows = append(rows, row)
 	}

@@ -61,6 +61,22 @@ type Model struct {
 	Evolves bool
 }
 
+// digest is that of the plugin, "" without one.
+func (m *Model) digest() string {
+	if m.Plugin == nil {
+		return ""
+	}
+	return m.Plugin.Digest()
+}
+
+// tableName is "" for an ephemeral model.
+func (m *Model) tableName() string {
+	if m.Table == nil {
+		return ""
+	}
+	return m.Table.ID.String()
+}
+
 // Config is how a pipeline cuts epochs. Validate it before New.
 type Config struct {
 	Name        string        // the project's name

@@ -176,9 +176,7 @@ func (s *settled) resolve(l *lakehouse.Letter, outcome lakehouse.Outcome, refusa
 // settle decides each letter's outcome, and returns the rows that are to be
 // written: all of a record whose whole was refused, else those that were.
 func (s *settled) settle(g *letterSlice, o outcome) (record.Batch, error) {
-	if g.model.Plugin != nil {
-		s.digest = g.model.Plugin.Digest()
-	}
+	s.digest = g.model.digest()
 	ordinals := o.rows.RowOrdinals()
 	made := map[rowOf]int{} // index of a row
 	count := make([]int32, len(g.slice.Records))
