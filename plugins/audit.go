@@ -19,6 +19,8 @@ const (
 	ActionUpload  Action = "upload"
 	ActionPromote Action = "promote"
 	ActionYank    Action = "yank"
+	// ActionFallback: a pipeline refused a version in its first epoch.
+	ActionFallback Action = "fallback"
 )
 
 // Entry is one change of the registry in its audit log.
@@ -31,10 +33,12 @@ type Entry struct {
 	Digest  string    `json:"digest"`
 	By      string    `json:"by"`
 	At      time.Time `json:"at"`
-	Channel string    `json:"channel,omitempty"` // of a promotion
-	Number  int64     `json:"number,omitempty"`  // of a promotion
+	Channel string    `json:"channel,omitempty"` // of a promotion, or a fallback from one
+	Number  int64     `json:"number,omitempty"`  // of the promotion
 	Before  string    `json:"before,omitempty"`  // version that the channel was at
-	Reason  string    `json:"reason,omitempty"`  // of a yank
+	Reason  string    `json:"reason,omitempty"`  // of a yank or a fallback
+	// Pipeline is the one that fell back.
+	Pipeline string `json:"pipeline,omitempty"`
 
 	// Done tells whether it happened. An entry is put before what it announces:
 	// another may have won, or the process ended between the two.
@@ -113,6 +117,10 @@ func (r *Registry) done(ctx context.Context, e Entry) (bool, error) {
 		var y Yank
 		err = r.read(ctx, yankName(e.Plugin, e.Version), &y)
 		entry = y.Entry
+	case ActionFallback:
+		var f Fallback
+		err = r.read(ctx, fallbackName(e.Plugin, e.Channel, e.Number, e.Pipeline), &f)
+		entry = f.Entry
 	}
 	if errors.Is(err, ErrNotFound) {
 		return false, nil

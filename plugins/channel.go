@@ -40,7 +40,9 @@ type Promoted struct {
 	Changed bool `json:"changed"`
 }
 
-// Promote takes a channel to a version. It fails with ErrConflict, which names
+// Promote takes a channel to a version. To promote the version that the channel
+// is at changes nothing, unless a pipeline fell back from it: then it names the
+// version anew, and the pipeline tries it again. It fails with ErrConflict, which names
 // the winner, if someone else promoted at the same time, and with ErrYanked.
 func (r *Registry) Promote(ctx context.Context, p Promote) (Promoted, error) {
 	if err := errors.Join(CheckName(p.Plugin), CheckChannel(p.Channel), CheckVersion(p.Version)); err != nil {
@@ -59,7 +61,10 @@ func (r *Registry) Promote(ctx context.Context, p Promote) (Promoted, error) {
 	case err != nil:
 		return Promoted{}, err
 	case head.Version == p.Version:
-		return Promoted{Promotion: head}, nil
+		again, err := r.fellBack(ctx, head)
+		if err != nil || !again {
+			return Promoted{Promotion: head}, err
+		}
 	}
 	next := Promotion{
 		Format: formatVersion, Plugin: p.Plugin, Channel: p.Channel, Number: head.Number + 1,

@@ -75,11 +75,7 @@ func (r *Registry) Resolve(ctx context.Context, ref Ref) (Version, error) {
 	if err != nil {
 		return Version{}, err
 	}
-	v, err := r.version(ctx, ref.Name, head.Version)
-	if err == nil && v.Yanked != nil {
-		err = fmt.Errorf("channel %s: %w", ref.Channel, v.yankedError("promote another version to the channel"))
-	}
-	return v, err
+	return r.At(ctx, head)
 }
 
 // resolveDigest takes a version that is not yanked before one that is.

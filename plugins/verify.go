@@ -1,15 +1,19 @@
 package plugins
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/calvelake/calve/plugins/trial"
 	"github.com/calvelake/calve/plugins/wasm"
 	"github.com/calvelake/calve/sdk/abi"
 )
@@ -28,10 +32,12 @@ const (
 // Expect is what a module must be, beside a valid plugin. Zero fields expect
 // nothing.
 type Expect struct {
-	Kind     string          // kind of plugin
+	Kind     string          // kind of plugin; with Input a transform unless it says otherwise
 	Config   json.RawMessage // of the model
 	Input    *arrow.Schema   // what the model hands over
 	Output   *arrow.Schema   // what the model declares
+	Key      arrow.DataType  // of the model's sessions, for kind session
+	InForce  *arrow.Schema   // the attributes of the model's versions, for kind scd
 	Fixtures []Fixture       // to be run beside those of the module
 }
 
@@ -195,20 +201,32 @@ func (j *judgement) refuse(err error) {
 	j.fail(CheckStructure, err)
 }
 
-// kind checks that the module is of a kind that runs, and of the one expected.
+// kind checks that the module is of a kind that runs, and of the one expected,
+// and that what it says of itself is whole for that kind.
 func (j *judgement) kind() bool {
 	j.running = CheckKind
-	switch {
-	case j.expect.Kind != "" && j.describe.Kind != j.expect.Kind:
-		j.fail(CheckKind, fmt.Errorf("the plugin is of kind %q, %q is expected", j.describe.Kind, j.expect.Kind))
-	case j.describe.Kind != abi.KindTransform:
-		j.fail(CheckKind, fmt.Errorf("the plugin is of kind %q; this version of calve verifies and runs kind %q", j.describe.Kind, abi.KindTransform))
+	expected := j.expect.Kind
+	if j.expect.Input != nil {
+		expected = cmp.Or(expected, abi.KindTransform)
+	}
+	switch kind := j.describe.Kind; {
+	case expected != "" && kind != expected:
+		j.fail(CheckKind, fmt.Errorf("the plugin is of kind %q, %q is expected", kind, expected))
+	case !slices.Contains(kinds, kind):
+		j.fail(CheckKind, fmt.Errorf("the plugin is of kind %q; this version of calve runs the kinds %s", kind, strings.Join(kinds, ", ")))
 	default:
-		j.pass(CheckKind, j.describe.Kind)
+		j.pass(CheckKind, kind)
+		if err := trial.CheckDescription(j.describe); err != nil {
+			j.fail(CheckDescribe, err)
+			return false
+		}
 		return true
 	}
 	return false
 }
+
+// kinds is those that run.
+var kinds = []string{abi.KindTransform, abi.KindSession, abi.KindSCD}
 
 // contract opens the plugin as the model would.
 func (j *judgement) contract(ctx context.Context, p *wasm.Plugin) bool {
@@ -217,19 +235,31 @@ func (j *judgement) contract(ctx context.Context, p *wasm.Plugin) bool {
 		j.skip(CheckContract, "no model is named to compare columns with")
 		return true
 	}
-	t, err := p.Open(ctx, wasm.Init{
+	opened, err := open(ctx, p, wasm.Init{
 		Pipeline: "verify", Model: "verify", Config: j.expect.Config, Input: j.expect.Input, Output: j.expect.Output,
+		Key: j.expect.Key, InForce: j.expect.InForce,
 	})
 	if err != nil {
 		j.fail(CheckContract, err)
 		return false
 	}
-	if err := t.Close(ctx); err != nil {
+	if err := opened.Close(ctx); err != nil {
 		j.fail(CheckContract, err)
 		return false
 	}
 	j.pass(CheckContract, "")
 	return true
+}
+
+// open opens a plugin of any kind.
+func open(ctx context.Context, p *wasm.Plugin, init wasm.Init) (interface{ Close(context.Context) error }, error) {
+	switch p.Describe().Kind {
+	case abi.KindSession:
+		return p.OpenSession(ctx, init)
+	case abi.KindSCD:
+		return p.OpenSCD(ctx, init)
+	}
+	return p.Open(ctx, init)
 }
 
 // closing frees what a verification compiled; its instances are closed by then.

@@ -47,6 +47,14 @@ func check(t *testing.T, r Report, name CheckID) Check {
 // described is Identity with another text after a part of it.
 func described(old, new string) string { return strings.Replace(wasmtest.Identity, old, new, 1) }
 
+func fixtures(text string) []Fixture {
+	all, err := ParseFixtures([]byte(text))
+	if err != nil {
+		panic(err)
+	}
+	return all
+}
+
 func withFixtures(text string) string {
 	return described(`"kind":"transform",`, `"kind":"transform","fixtures":`+text+`,`)
 }
@@ -54,7 +62,7 @@ func withFixtures(text string) string {
 var idSchema = arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}}, nil)
 
 func TestAGoodPluginPassesEveryCheck(t *testing.T) {
-	module := wasmtest.Plugin{Describe: withFixtures(`[{"name":"two","rows":[{"id":1},{"id":2}],"want":[{"id":1},{"id":2}]}]`)}.Module()
+	module := wasmtest.Plugin{Describe: withFixtures(`[{"name":"two","input":[{"id":1},{"id":2}],"output":[{"id":1},{"id":2}]}]`)}.Module()
 	got := verify(t, module, Expect{Kind: "transform", Input: idSchema, Output: idSchema})
 	for _, c := range got.Report.Checks {
 		if c.Result != Passed {
@@ -107,15 +115,15 @@ func TestEachFaultFailsItsCheck(t *testing.T) {
 		"another kind":    {wasmtest.Plugin{}.Module(), Expect{Kind: "session"}, CheckKind, `"session" is expected`, nil},
 		"input":           {wasmtest.Plugin{}.Module(), Expect{Input: text, Output: idSchema}, CheckContract, `needs column "id" of type long`, []CheckID{CheckKind}},
 		"output":          {wasmtest.Plugin{}.Module(), Expect{Input: idSchema, Output: text}, CheckContract, `declares column "id" as string`, nil},
-		"fixture's text":  {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","rows":[],"wanted":1}]`)}.Module(), Expect{}, CheckFixtures, "wanted", nil},
-		"fixture's row":   {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","rows":[{"nr":1}]}]`)}.Module(), Expect{}, CheckFixtures, `no column "nr"`, nil},
-		"fixture's null":  {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","rows":[{}]}]`)}.Module(), Expect{}, CheckFixtures, `"id" is null`, nil},
-		"other rows":      {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","rows":[{"id":1},{"id":2}],"want":[{"id":1},{"id":3}]}]`)}.Module(), Expect{}, CheckFixtures, `column "id", row 1: got 2, want 3`, []CheckID{CheckDescribe}},
-		"fewer rows":      {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","rows":[{"id":1}],"want":[]}]`)}.Module(), Expect{}, CheckFixtures, "got 1 rows, want 0", nil},
-		"no error":        {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","rows":[{"id":1}],"errors":[{"row":0,"code":"bad"}]}]`)}.Module(), Expect{}, CheckFixtures, "got no row error", nil},
-		"a trap":          {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","rows":[{"id":1}]}]`), Process: wasmtest.Trap}.Module(), Expect{}, CheckFixtures, "unreachable", nil},
-		"given fixtures":  {wasmtest.Plugin{}.Module(), Expect{Fixtures: []Fixture{{Name: "mine", Rows: []Row{{"id": []byte("1")}}, Want: &[]Row{}}}}, CheckFixtures, `"mine"`, nil},
-		"memory":          {wasmtest.Plugin{Process: wasmtest.DropWhenUsed}.Module(), Expect{}, CheckInstances, "fresh one", []CheckID{CheckDescribe}},
+		"fixture's text":  {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","input":[],"wanted":1}]`)}.Module(), Expect{}, CheckFixtures, "wanted", nil},
+		"fixture's row":   {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","input":[{"nr":1}]}]`)}.Module(), Expect{}, CheckFixtures, `no column "nr"`, nil},
+		"fixture's null":  {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","input":[{}]}]`)}.Module(), Expect{}, CheckFixtures, `column "id": it is null`, nil},
+		"other rows":      {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","input":[{"id":1},{"id":2}],"output":[{"id":1},{"id":3}]}]`)}.Module(), Expect{}, CheckFixtures, `row 1, column "id": got 2, want 3`, []CheckID{CheckDescribe}},
+		"fewer rows":      {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","input":[{"id":1}],"output":[]}]`)}.Module(), Expect{}, CheckFixtures, "want no more rows", nil},
+		"no error":        {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","input":[{"id":1}],"errors":[{"row":0,"code":"bad"}]}]`)}.Module(), Expect{}, CheckFixtures, "got no row error", nil},
+		"a trap":          {wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","input":[{"id":1}]}]`), Process: wasmtest.Trap}.Module(), Expect{}, CheckFixtures, "unreachable", nil},
+		"given fixtures":  {wasmtest.Plugin{}.Module(), Expect{Fixtures: fixtures(`[{"name":"mine","input":[{"id":1}],"output":[]}]`)}, CheckFixtures, `"mine"`, nil},
+		"memory":          {wasmtest.Plugin{Process: wasmtest.DropWhenUsed}.Module(), Expect{}, CheckInstances, "used before", []CheckID{CheckDescribe}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := verify(t, c.module, c.expect).Report
@@ -132,7 +140,7 @@ func TestEachFaultFailsItsCheck(t *testing.T) {
 }
 
 func TestAPluginThatSpinsComesToAnEnd(t *testing.T) {
-	module := wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","rows":[{"id":1}]}]`), Process: wasmtest.Spin}.Module()
+	module := wasmtest.Plugin{Describe: withFixtures(`[{"name":"a","input":[{"id":1}]}]`), Process: wasmtest.Spin}.Module()
 	r := verify(t, module, Expect{}).Report
 	if got := check(t, r, CheckFixtures); got.Result != Failed || !strings.Contains(got.Detail, "used up its budget") {
 		t.Errorf("got %+v, want the limit of work", r)
@@ -176,17 +184,21 @@ func TestGeneratedRowsCoverEveryType(t *testing.T) {
 		{"name":"id","format":"l","nullable":false}]`
 	module := wasmtest.Plugin{Describe: strings.Replace(wasmtest.Identity, `[{"name":"id","format":"l","nullable":false}]`, columns, 1)}.Module()
 	v := verify(t, module, Expect{})
-	j := &judgement{describe: v.Describe}
-	for _, f := range j.samples() {
-		rows, err := f.batch(v.Describe)
-		if err != nil {
-			t.Fatal(err)
+	all, err := (&judgement{describe: v.Describe}).attempts(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nulls, rows := make([]int, 12), 0
+	for _, a := range all {
+		defer a.rows.Release()
+		rows += a.rows.Len()
+		for i, c := range a.rows.Batch.Columns() {
+			nulls[i] += c.NullN()
 		}
-		defer rows.Release()
-		for i, c := range rows.Columns() {
-			if nulls := c.NullN(); c.Len() != sampleRows || (nulls == 0) != (i == 11) || nulls == c.Len() {
-				t.Errorf("column %d: %d rows, %d nulls", i, c.Len(), nulls)
-			}
+	}
+	for i, n := range nulls {
+		if (n == 0) != (i == 11) || n == rows || rows != generatedBatches*generatedRows {
+			t.Errorf("column %d: %d rows, %d nulls", i, rows, n)
 		}
 	}
 	if c := check(t, v.Report, CheckInstances); c.Result == Skipped {

@@ -125,7 +125,7 @@ fixtures is run on generated rows. With --model its columns are compared with
 those of the model too.`,
 		Example: `  calve plugin push plugins/orders.wasm --project shop
   calve plugin push orders.wasm --version 1.4.0 --model stg_orders --project shop
-  calve plugin push orders.wasm --fixtures fixtures.json --dry-run --output json
+  calve plugin push orders.wasm --fixtures plugin/orders/cases --dry-run --output json
   CALVE_PLUGIN_TOKEN=… calve plugin push orders.wasm --registry https://plugins.example.com`,
 		Args: exactArgs("MODULE.wasm"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -135,7 +135,7 @@ those of the model too.`,
 	cmd.Flags().StringVar(&o.name, "name", "", "the plugin's name (default: what the module says of itself)")
 	cmd.Flags().StringVar(&o.version, "version", "", "the version (default: what the module says of itself)")
 	cmd.Flags().StringVar(&o.model, "model", "", "a model of the project whose columns and config the plugin must fit")
-	cmd.Flags().StringVar(&o.fixtures, "fixtures", "", "a JSON file of fixtures, run beside those of the module")
+	cmd.Flags().StringVar(&o.fixtures, "fixtures", "", "a folder of cases, or a JSON file with a list of them, run beside those of the module")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "verify, and store nothing")
 	withRegistry(cmd, &o.url)
 	return s.withOutput(s.withProject(cmd))
@@ -221,11 +221,8 @@ func (s *settings) expect(o pushOptions) (plugins.Expect, error) {
 	if o.fixtures == "" {
 		return expect, nil
 	}
-	text, err := os.ReadFile(o.fixtures)
-	if err != nil {
-		return expect, fmt.Errorf("--fixtures: %w", err)
-	}
-	if expect.Fixtures, err = plugins.ParseFixtures(text); err != nil {
+	var err error
+	if expect.Fixtures, err = plugins.ReadFixtures(o.fixtures); err != nil {
 		return expect, fmt.Errorf("--fixtures %s: %w", o.fixtures, err)
 	}
 	return expect, nil

@@ -31,7 +31,8 @@ func (s *settings) newPluginNew() *cobra.Command {
 It builds and passes its tests as it is, without a network; for AssemblyScript,
 npm install brings the compiler.`,
 		Example: `  calve plugin new orders --dir shop/plugin
-  calve plugin new orders --lang assemblyscript`,
+  calve plugin new orders --lang assemblyscript
+  calve plugin new visits --kind session`,
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if o.Language, err = author.ParseLanguage(language); err != nil {
@@ -52,7 +53,7 @@ npm install brings the compiler.`,
 		},
 	}
 	cmd.Flags().StringVar(&language, "lang", string(author.Go), "go, rust, assemblyscript or c")
-	cmd.Flags().StringVar(&o.Kind, "kind", "transform", "transform")
+	cmd.Flags().StringVar(&o.Kind, "kind", "transform", "transform, session or scd")
 	cmd.Flags().StringVar(&o.Parent, "dir", ".", "the folder to make it in")
 	return cmd
 }
@@ -179,6 +180,20 @@ JSON file: rows that go in, rows that should come out, row errors.
 column, and the exit code is 1. With --update the cases take what the plugin
 answers.
 
+Events of a plugin of kind session have a _key and an _event_time, and the case
+a gap; the output is the sessions. A list of lists is events that come in several
+batches:
+
+  {"gap": "30m", "input": [{"_key": "ada", "_event_time": "2026-05-01T08:00:00Z", "page": "/"}],
+   "output": [{"visitor": "ada", "views": 1}]}
+
+Changes of a plugin of kind scd have a _key, an _op and an _effective_at; what is
+wanted is decisions, or the versions that these make, or both:
+
+  {"input": [{"_key": "1", "_op": "c", "_effective_at": "2026-05-01T08:00:00Z", "city": "Oslo"}],
+   "decisions": [{"_action": "new_version", "city": "Oslo"}],
+   "versions": [{"_key": "1", "_valid_from": "2026-05-01T08:00:00Z", "city": "Oslo"}]}
+
 With --fuzz the plugin also runs on random batches: it must not trap, must
 return what is valid, and answer the same to the same rows.`,
 		Example: `  calve plugin test plugin/orders
@@ -292,13 +307,11 @@ func (s *settings) newPluginBench() *cobra.Command {
 	o := author.MeasureOptions{}
 	cmd := &cobra.Command{
 		Use:   "bench [DIR|MODULE.wasm]",
-		Short: "Measure a plugin's speed, budget and memory",
-		Long: `Measure how many rows a second a plugin takes, how much of its budget a row
-takes, and whether its memory grows from batch to batch. The rows are those of
-its first case over and over, or random ones.
-
-Budget and memory are found by trying smaller limits, compiling each time: half
-a minute for a Go module, a few seconds for others.`,
+		Short: "Measure a plugin's speed, work and memory",
+		Long: `Measure how many rows a second a plugin takes, how much work a row is, and
+whether its memory grows from batch to batch. The rows are those of its first
+case over and over, or random ones. A session plugin is measured in accumulate,
+merge and finish, an scd plugin in its decisions.`,
 		Example: `  calve plugin bench plugin/orders
   calve plugin bench plugins/orders.wasm --rows 1024 --output json`,
 		Args: optionalArg("DIR or MODULE.wasm"),
@@ -312,7 +325,7 @@ a minute for a Go module, a few seconds for others.`,
 	cmd.Flags().StringVar(&casesDir, "cases", "", "the folder of the cases (default: cases beside the module)")
 	cmd.Flags().IntVar(&o.Rows, "rows", 8192, "rows of a batch")
 	cmd.Flags().IntVar(&o.Batches, "batches", 200, "batches after which memory is looked at again")
-	cmd.Flags().DurationVar(&o.Time, "time", 2*time.Second, "how long to run for the speed")
+	cmd.Flags().DurationVar(&o.Time, "time", 2*time.Second, "how long to run each step for the speed")
 	cmd.Flags().Uint64Var(&o.Seed, "seed", 1, "of random rows")
 	return s.withOutput(cmd)
 }
@@ -336,23 +349,22 @@ func (s *settings) benchPlugin(ctx context.Context, out io.Writer, path, casesDi
 }
 
 func printPluginBench(out io.Writer, m author.Measurement) error {
-	rows, atMost, memory := "random", "", "does not grow"
+	rows, memory := "random", "does not grow"
 	if m.Case != "" {
 		rows = fmt.Sprintf("of the case %q", m.Case)
-	}
-	if m.AtMost {
-		atMost = "at most "
 	}
 	if m.Grows {
 		memory = fmt.Sprintf("GROWS, to %d KiB after %d batches", m.MemoryAfter>>10, m.Batches)
 		if m.MemoryAfter == 0 {
-			memory = fmt.Sprintf("GROWS, beyond the default limit after %d batches", m.Batches)
+			memory = fmt.Sprintf("GROWS, beyond the default limit within %d batches", m.Batches)
 		}
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "rows\t%d a batch, %s\n", m.Rows, rows)
-	fmt.Fprintf(w, "speed\t%.0f rows/s; a batch takes %.1f times as long as copying it\n", m.RowsPerSecond, m.VsCopy)
-	fmt.Fprintf(w, "budget\t%s%.1f checks a row; a batch takes %s%.3f%% of the default budget\n", atMost, m.ChecksPerRow, atMost, 100*m.BudgetShare)
-	fmt.Fprintf(w, "memory\t%d KiB; %s\n", m.MemoryBytes>>10, memory)
+	fmt.Fprintf(w, "rows\t%s\n", rows)
+	for _, step := range m.Steps {
+		fmt.Fprintf(w, "%s\t%.0f %s/s\t%d a call, which takes %.1f times as long as copying them\n", step.Name, step.RowsPerSecond, step.Of, step.Rows, step.VsCopy)
+		fmt.Fprintf(w, "\t%.1f units of work each\ta call takes %.3f%% of the default budget\n", step.WorkPerRow, 100*step.BudgetShare)
+	}
+	fmt.Fprintf(w, "memory\t%d KiB\t%s\n", m.MemoryBytes>>10, memory)
 	return w.Flush()
 }

@@ -69,7 +69,7 @@ func TestAPluginThatFailsItsCasesEndsWithOne(t *testing.T) {
 func TestAPluginIsMeasured(t *testing.T) {
 	file := writeCase(t, passCase)
 	got := readOutput[pluginBench](t, mustCalve(t, "", "plugin", "bench", file, "--rows", "64", "--batches", "20", "--time", "1ms", "-o", "json"))
-	if got.Plugin != "conformance" || got.Case != "one" || got.Rows != 64 || got.RowsPerSecond <= 0 || got.MemoryBytes == 0 || got.Grows {
+	if got.Plugin != "conformance" || got.Case != "one" || len(got.Steps) != 1 || got.Steps[0].Rows != 64 || got.Steps[0].RowsPerSecond <= 0 || got.Steps[0].WorkPerRow <= 0 || got.MemoryBytes == 0 || got.Grows {
 		t.Errorf("got %+v", got)
 	}
 	if out := mustCalve(t, "", "plugin", "bench", file, "--rows", "64", "--batches", "5", "--time", "1ms"); !strings.Contains(out, "rows/s") || !strings.Contains(out, "does not grow") {
@@ -85,6 +85,7 @@ func TestMistakesOfPluginAuthorsAreUsageErrors(t *testing.T) {
 	}{
 		{[]string{"new", "orders", "--lang", "cobol"}, "go, rust, assemblyscript or c"},
 		{[]string{"new", "Orders"}, "lower-case"},
+		{[]string{"new", "orders", "--kind", "sink"}, "transform, session or scd"},
 		{[]string{"new"}, "NAME"},
 		{[]string{"test", filepath.Join(t.TempDir(), "none.wasm")}, "no such file"},
 		{[]string{"test", broken}, "one.json"},

@@ -3,7 +3,6 @@ package author
 import (
 	"encoding/json"
 	"errors"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/calvelake/calve/plugins/trial"
+	"github.com/calvelake/calve/sdk/abi"
 )
 
 // committed opens a module that the SDKs' sources gave.
@@ -35,14 +37,14 @@ func openModule(t *testing.T, file string) *Module {
 
 func parsed(t *testing.T, text string) Case {
 	t.Helper()
-	c, err := parseCase([]byte(text))
+	c, err := trial.ParseCase([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func texts(all []Difference) []string {
+func texts(all []trial.Difference) []string {
 	var lines []string
 	for _, d := range all {
 		lines = append(lines, d.String())
@@ -51,9 +53,9 @@ func texts(all []Difference) []string {
 }
 
 // goProject makes a Go plugin, changes its source and builds it.
-func goProject(t *testing.T, name string, change func(source string) string) (dir string, built Built) {
+func goProject(t *testing.T, name, kind string, change func(source string) string) (dir string, built Built) {
 	t.Helper()
-	dir, err := New(Options{Name: name, Language: Go, Parent: t.TempDir()})
+	dir, err := New(Options{Name: name, Language: Go, Kind: kind, Parent: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,25 +77,35 @@ func goProject(t *testing.T, name string, change func(source string) string) (di
 }
 
 func TestANewGoPluginBuildsAndPassesItsTestsWithoutANetwork(t *testing.T) {
-	dir, built := goProject(t, "orders", func(s string) string { return s })
-	if want := filepath.Join(dir, "orders.wasm"); built.Module != want || built.Language != Go || built.Bytes == 0 {
-		t.Errorf("got %+v, want the module %s", built, want)
+	for _, kind := range Kinds() {
+		t.Run(kind, func(t *testing.T) {
+			dir, built := goProject(t, "mine", kind, func(source string) string { return source })
+			if want := filepath.Join(dir, "mine.wasm"); built.Module != want || built.Language != Go || built.Bytes == 0 {
+				t.Errorf("got %+v, want the module %s", built, want)
+			}
+			for _, args := range [][]string{{"vet", "./..."}, {"test", "./..."}} {
+				cmd := exec.CommandContext(t.Context(), "go", args...)
+				cmd.Dir = dir
+				if printed, err := cmd.CombinedOutput(); err != nil {
+					t.Errorf("go %v: %v\n%s", args, err, printed)
+				}
+			}
+			m := openModule(t, built.Module)
+			if d := m.Describe(); d.Name != "mine" || d.Kind != kind || m.Digest() != built.Digest {
+				t.Errorf("got the plugin %q of kind %s and digest %s, want mine of %s and %s", d.Name, d.Kind, m.Digest(), kind, built.Digest)
+			}
+			checkProject(t, m, dir)
+			if kind != abi.KindTransform {
+				checkUpdate(t, m, dir)
+			}
+		})
 	}
-	for _, args := range [][]string{{"vet", "./..."}, {"test", "./..."}} {
-		cmd := exec.CommandContext(t.Context(), "go", args...)
-		cmd.Dir = dir
-		if printed, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("go %v: %v\n%s", args, err, printed)
-		}
-	}
-	m := openModule(t, built.Module)
-	if d := m.Describe(); d.Name != "orders" || m.Digest() != built.Digest {
-		t.Errorf("got the plugin %q of digest %s, want orders of %s", d.Name, m.Digest(), built.Digest)
-	}
-	cases, err := ReadCases(filepath.Join(dir, "cases"))
-	if err != nil {
-		t.Fatal(err)
-	}
+}
+
+// checkProject runs a new plugin's cases, and random rows.
+func checkProject(t *testing.T, m *Module, dir string) {
+	t.Helper()
+	cases := casesOf(t, dir)
 	results, err := m.Check(t.Context(), cases)
 	if err != nil {
 		t.Fatal(err)
@@ -115,29 +127,45 @@ func TestANewGoPluginBuildsAndPassesItsTestsWithoutANetwork(t *testing.T) {
 	}
 }
 
-func TestEveryLanguageHasAProject(t *testing.T) {
+func casesOf(t *testing.T, dir string) []Case {
+	t.Helper()
+	cases, err := ReadCases(filepath.Join(dir, "cases"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cases
+}
+
+func TestEveryLanguageHasAProjectOfEachKind(t *testing.T) {
 	wanted := map[Language][]string{
-		Go:             {"main.go", "main_test.go", "go.mod", "sdk/go.mod", "sdk/plugin.go"},
+		Go:             {"main.go", "go.mod", "sdk/go.mod", "sdk/plugin.go"},
 		Rust:           {"Cargo.toml", "src/lib.rs", "sdk/Cargo.toml", "sdk/src/lib.rs"},
 		AssemblyScript: {"assembly/index.ts", "asconfig.json", "package.json", "sdk/assembly/index.ts"},
 		C:              {"orders.c", "sdk/calve.c", "sdk/calve.h"},
 	}
 	for _, l := range Languages() {
-		dir, err := New(Options{Name: "orders", Language: l, Parent: filepath.Join(t.TempDir(), "plugin")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range append(wanted[l], "README.md", ".gitignore", "cases/orders.json") {
-			text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+		for _, kind := range Kinds() {
+			dir, err := New(Options{Name: "orders", Language: l, Kind: kind, Parent: filepath.Join(t.TempDir(), "plugin")})
 			if err != nil {
-				t.Errorf("%s: %v", l, err)
+				t.Fatal(err)
 			}
-			if !strings.HasPrefix(name, "sdk/") && (strings.Contains(string(text), "NAME") || strings.Contains(string(text), "PART")) {
-				t.Errorf("%s: %s still has a place for the name:\n%s", l, name, text)
+			for _, name := range append(wanted[l], "README.md", ".gitignore") {
+				text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+				if err != nil {
+					t.Errorf("%s: %v", l, err)
+				}
+				for _, place := range []string{"NAME", "INTRO", "PART", "CASES", "USE"} {
+					if !strings.HasPrefix(name, "sdk/") && strings.Contains(string(text), place) {
+						t.Errorf("%s: %s still has the place %s:\n%s", l, name, place, text)
+					}
+				}
 			}
-		}
-		if got, err := Detect(dir); err != nil || got != l {
-			t.Errorf("detect %s: got %q, %v", l, got, err)
+			if cases := casesOf(t, dir); len(cases) != 2 {
+				t.Errorf("%s, %s: got %d cases, want 2", l, kind, len(cases))
+			}
+			if got, err := Detect(dir); err != nil || got != l {
+				t.Errorf("detect %s: got %q, %v", l, got, err)
+			}
 		}
 	}
 }
@@ -211,7 +239,7 @@ func TestCasesNameRowAndColumn(t *testing.T) {
 		{"an unknown column", `{"config": {"mode": "pass"}, ` + rows + `, "output": [{"no": 1}]}`,
 			[]string{`in the case: output: row 0: there is no column "no", there is id, text`}},
 		{"wants nothing", `{"config": {"mode": "pass"}, ` + rows + `}`,
-			[]string{"the case wants nothing: give it output or errors, or let --update write what the plugin answers"}},
+			[]string{"the case wants nothing: say what should come of its rows, or let --update write what the plugin answers"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			results, err := m.Check(t.Context(), []Case{parsed(t, c.text)})
@@ -228,11 +256,11 @@ func TestCasesNameRowAndColumn(t *testing.T) {
 func TestACaseIsReadStrictly(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"inptu": []}`:                               "unknown field",
-		`{"input": []} {}`:                            "text after the case",
+		`{"input": []} {}`:                            "text after the JSON value",
 		`{"output": [], "streams": {"0": []}}`:        "give one",
 		`{"input": [{"a": 1}], "errors": [{"r": 1}]}`: "unknown field",
 	} {
-		if _, err := parseCase([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := trial.ParseCase([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", text, err, want)
 		}
 	}
@@ -271,7 +299,7 @@ func TestUpdateWritesWhatThePluginAnswers(t *testing.T) {
 	if len(checked[0].Differences) > 0 {
 		t.Errorf("got %v, want none after the update", texts(checked[0].Differences))
 	}
-	if c := cases[0]; len(*c.Output) != 1 || len(c.Streams[1]) != 1 || !strings.Contains(string((*c.Output)[0]), "9007199254740993") || string(c.Input[0]) != `{"id": -1}` {
+	if c := cases[0]; len(*c.Output) != 1 || len(c.Streams[1]) != 1 || !strings.Contains(string((*c.Output)[0]), "9007199254740993") || string(c.Input.Rows[0]) != `{"id": -1}` {
 		t.Errorf("got %+v, want one row in each stream, and the input as it was", c)
 	}
 }
@@ -333,7 +361,7 @@ func mustJSON(t *testing.T, v any) string {
 // A plugin that counts its batches answers otherwise each time, and one that
 // keeps rows grows.
 func TestAPluginThatKeepsSomethingIsFound(t *testing.T) {
-	dir, built := goProject(t, "forgetful", func(s string) string {
+	dir, built := goProject(t, "forgetful", abi.KindTransform, func(s string) string {
 		return strings.NewReplacer(
 			"func worth", "var batches float64\nvar kept [][]byte\n\nfunc worth",
 			"	amount := out.Double(\"amount\")\n", "	amount := out.Double(\"amount\")\n	batches++\n	kept = append(kept, make([]byte, 1<<20))\n",
@@ -341,15 +369,12 @@ func TestAPluginThatKeepsSomethingIsFound(t *testing.T) {
 		).Replace(s)
 	})
 	m := openModule(t, built.Module)
-	cases, err := ReadCases(filepath.Join(dir, "cases"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	cases := casesOf(t, dir)
 	results, err := m.Check(t.Context(), cases)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := texts(results[1].Differences); len(got) != 1 || !strings.Contains(got[0], "keep nothing between batches") || !strings.Contains(got[0], `column "amount"`) {
+	if got := texts(results[1].Differences); len(got) == 0 || !strings.Contains(got[0], "keep nothing between batches") || !strings.Contains(got[0], `column "amount"`) {
 		t.Errorf("got %q, want that it keeps something, and the column", got)
 	}
 	fuzzed, err := m.Fuzz(t.Context(), FuzzOptions{Batches: 40, Seed: 1, Cases: cases})
@@ -359,18 +384,12 @@ func TestAPluginThatKeepsSomethingIsFound(t *testing.T) {
 	if len(fuzzed.Failures) == 0 || !strings.Contains(fuzzed.Failures[0].Message, "keep nothing between batches") {
 		t.Errorf("got %+v, want that it keeps something", fuzzed)
 	}
-	w, err := MeasureOptions{Cases: cases, Rows: 16}.work(m.Describe())
+	got, err := m.Measure(t.Context(), MeasureOptions{Cases: cases, Rows: 16, Batches: 300})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.batch.Release()
-	w.host, w.module = m.host, m.bytes
-	got := Measurement{Batches: 300}
-	if err := w.memory(t.Context(), &got); err != nil {
-		t.Fatal(err)
-	}
-	if !got.Grows || got.MemoryAfter != 0 {
-		t.Errorf("got %+v, want that it grows beyond the default limit", got)
+	if !got.Grows {
+		t.Errorf("got %+v, want that it grows", got)
 	}
 }
 
@@ -381,11 +400,11 @@ func TestMeasureTellsWhatAPluginCosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Case != "x" || got.Rows != 8192 || got.RowsPerSecond <= 0 || got.VsCopy <= 0 {
+	if got.Case != "x" || len(got.Steps) != 1 || got.Steps[0].Name != "process" || got.Steps[0].Rows != 8192 || got.Steps[0].RowsPerSecond <= 0 || got.Steps[0].VsCopy <= 0 {
 		t.Errorf("got %+v, want the speed of 8192 rows of the case", got)
 	}
-	if got.AtMost || got.ChecksPerRow < 5 || got.ChecksPerRow > 200 {
-		t.Errorf("got %+v, want some checks a row", got)
+	if work := got.Steps[0].WorkPerRow; work < 2 || work > 200 {
+		t.Errorf("got %+v, want some work a row", got)
 	}
 	if got.Grows || got.MemoryBytes < 8192*40 || got.MemoryAfter != got.MemoryBytes {
 		t.Errorf("got %+v, want memory that holds the input, and does not grow", got)
@@ -394,22 +413,7 @@ func TestMeasureTellsWhatAPluginCosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if random.Case != "" || random.Rows != 64 || !random.AtMost {
-		t.Errorf("got %+v, want 64 random rows, which are too few to tell the budget", random)
-	}
-}
-
-func TestTheSmallestLimitIsFound(t *testing.T) {
-	for _, c := range []struct {
-		threshold int64
-		want      error
-	}{{1, nil}, {128, nil}, {129, nil}, {5000, nil}, {1 << 20, nil}, {1<<20 + 1, errNeverPasses}} {
-		got, err := smallest(128, 1<<20, 4, 1.1, func(n int64) (bool, error) { return n >= c.threshold, nil })
-		if !errors.Is(err, c.want) {
-			t.Errorf("%d: got %v, want %v", c.threshold, err, c.want)
-		}
-		if err == nil && (got < c.threshold || float64(got) > math.Max(128, 1.1*float64(c.threshold))) {
-			t.Errorf("%d: got %d", c.threshold, got)
-		}
+	if random.Case != "" || random.Steps[0].Rows != 64 {
+		t.Errorf("got %+v, want 64 random rows", random)
 	}
 }

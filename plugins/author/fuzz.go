@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 
-	"github.com/apache/arrow-go/v18/arrow"
-
+	"github.com/calvelake/calve/plugins/trial"
 	"github.com/calvelake/calve/plugins/wasm"
 )
 
@@ -33,10 +30,10 @@ type FuzzResult struct {
 
 // FuzzFailure is a batch that the plugin failed on.
 type FuzzFailure struct {
-	Batch      int               `json:"batch"` // from 0
-	Config     json.RawMessage   `json:"config,omitempty"`
-	Difference                   // Row is of the input, but where two answers differ
-	Input      []json.RawMessage `json:"input,omitempty"` // rows that show it
+	Batch            int               `json:"batch"` // from 0
+	Config           json.RawMessage   `json:"config,omitempty"`
+	trial.Difference                   // Row is of the input, but where two answers differ
+	Input            []json.RawMessage `json:"input,omitempty"` // rows that show it
 }
 
 // maxFailures is when Fuzz ends: further ones are mostly the same.
@@ -57,27 +54,26 @@ func (m *Module) Fuzz(ctx context.Context, o FuzzOptions) (FuzzResult, error) {
 			_ = t.used.Close(ctx) // what it did was judged before
 		}
 	}()
-	r := newRandom(o.Seed, textsOf(o.Cases))
+	r := trial.NewRandom(o.Seed, o.Cases)
 	for i := 0; i < o.Batches && len(result.Failures) < maxFailures; i++ {
 		target := targets[i%len(targets)]
-		batch := r.batch(target.schema, r.rows(i))
-		failures, rowErrors, err := target.try(ctx, m.plugin, batch)
-		rows := int(batch.NumRows())
-		batch.Release()
+		rows := r.Rows(m.plugin.Describe().Kind, target.setup, batchLength(r, i))
+		failures, rowErrors, err := target.try(ctx, m.plugin, rows)
+		rows.Release()
 		if err != nil {
 			return result, fmt.Errorf("random batch %d of seed %d: %w", i, o.Seed, err)
 		}
 		for _, f := range failures {
-			f.Batch, f.Config = i, target.config
+			f.Batch, f.Config = i, target.setup.Config
 			result.Failures = append(result.Failures, f)
 		}
-		result.Batches, result.Rows, result.RowErrors = i+1, result.Rows+rows, result.RowErrors+rowErrors
+		result.Batches, result.Rows, result.RowErrors = i+1, result.Rows+rows.Len(), result.RowErrors+rowErrors
 	}
 	return result, nil
 }
 
-// rows is the length of batch i: none, one, and mostly a few.
-func (r *random) rows(i int) int {
+// batchLength is the length of batch i: none, one, and mostly a few.
+func batchLength(r *trial.Random, i int) int {
 	switch {
 	case i < 2:
 		return i
@@ -89,9 +85,8 @@ func (r *random) rows(i int) int {
 
 // target is a plugin opened for columns and a config.
 type target struct {
-	schema *arrow.Schema
-	config json.RawMessage
-	used   *wasm.Transform
+	setup trial.Setup
+	used  *trial.Subject
 }
 
 func fuzzTargets(ctx context.Context, p *wasm.Plugin, cases []Case) (targets []target, err error) {
@@ -102,88 +97,60 @@ func fuzzTargets(ctx context.Context, p *wasm.Plugin, cases []Case) (targets []t
 			}
 		}
 	}()
-	seen := map[string]bool{}
-	for _, c := range append(cases[:len(cases):len(cases)], Case{}) {
-		if c.Refused != "" || c.Name == "" && c.Input == nil && len(targets) > 0 {
-			continue
-		}
-		schema, err := inputSchema(p.Describe(), c)
+	setups, err := trial.Setups(p.Describe(), cases)
+	if err != nil {
+		return nil, err
+	}
+	for _, setup := range setups {
+		s, err := trial.Open(ctx, p, setup)
 		if err != nil {
 			return targets, err
 		}
-		key := schema.String() + string(c.Config)
-		if seen[key] {
-			continue
-		}
-		seen[key] = true
-		t, err := open(ctx, p, c.Config, schema)
-		if err != nil {
-			return targets, err
-		}
-		targets = append(targets, target{schema, c.Config, t})
+		targets = append(targets, target{setup, s})
 	}
 	return targets, nil
 }
 
 // try asks a fresh instance, and one that was used, twice.
-func (t target) try(ctx context.Context, p *wasm.Plugin, batch arrow.RecordBatch) (failures []FuzzFailure, rowErrors int, err error) {
-	fresh, err := open(ctx, p, t.config, batch.Schema())
+func (t target) try(ctx context.Context, p *wasm.Plugin, rows trial.Rows) (failures []FuzzFailure, rowErrors int, err error) {
+	fresh, err := trial.Open(ctx, p, t.setup)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer func() { err = errors.Join(err, fresh.Close(ctx)) }()
-	first, err := ask(ctx, fresh, batch)
+	first, err := fresh.Ask(ctx, rows)
 	if err != nil {
-		if batch.NumRows() == 0 && ctx.Err() == nil { // there is no row to blame
-			return []FuzzFailure{{Difference: Difference{Row: -1, Message: "on a batch without rows: " + err.Error()}}}, 0, nil
+		if rows.Len() == 0 && ctx.Err() == nil { // there is no row to blame
+			return []FuzzFailure{{Difference: trial.Difference{Row: -1, Message: "on a batch without rows: " + err.Error()}}}, 0, nil
 		}
 		return nil, 0, err
 	}
-	rows, err := toTable(batch)
+	input, err := rows.InputRows()
 	if err != nil {
 		return nil, 0, err
 	}
-	for _, e := range first.errors {
-		if e.Code != wasm.CodeTrap && e.Code != wasm.CodeLimit && e.Code != wasm.CodeOutput {
+	for _, e := range first.Errors {
+		if !e.Host() {
 			rowErrors++
 			continue
 		}
-		failures = append(failures, FuzzFailure{
-			Difference: Difference{Row: int(e.Row), Column: e.Column, Message: e.Code + ": " + e.Message},
-			Input:      []json.RawMessage{rows.row(int(e.Row))},
-		})
-		return failures, rowErrors, nil // further rows of the batch mostly tell the same
-	}
-	for range 2 {
-		again, err := ask(ctx, t.used, batch)
-		if err != nil {
-			return nil, rowErrors, err
+		f := FuzzFailure{Difference: e.Difference(e.Code + ": " + e.Message), Input: input}
+		if !e.Session {
+			f.Input = input[e.Row : e.Row+1]
 		}
-		if d, ok := first.difference(again); !ok {
-			d.Message = fmt.Sprintf("%v: %s", errUnstable, d)
-			return append(failures, FuzzFailure{Difference: d, Input: rows.all()}), rowErrors, nil
+		return []FuzzFailure{f}, rowErrors, nil // further rows of the batch mostly tell the same
+	}
+	var unstable *trial.UnstableError
+	for range 2 {
+		err := t.used.AskAgain(ctx, rows, first)
+		switch {
+		case errors.As(err, &unstable):
+			d := unstable.Difference
+			d.Message = unstable.Error()
+			return []FuzzFailure{{Difference: d, Input: input}}, rowErrors, nil
+		case err != nil:
+			return nil, rowErrors, err
 		}
 	}
 	return nil, rowErrors, nil
-}
-
-// textsOf is the texts in the rows of cases.
-func textsOf(cases []Case) []string {
-	var texts []string
-	for _, c := range cases {
-		rows, err := parseRows("input", c.Input)
-		if err != nil {
-			continue // Check says so
-		}
-		for _, row := range rows {
-			for _, value := range row {
-				var text string
-				if json.Unmarshal(value, &text) == nil && len(text) < math.MaxUint16 {
-					texts = append(texts, text)
-				}
-			}
-		}
-	}
-	slices.Sort(texts) // a seed gives the same rows whatever the order of a map
-	return texts
 }

@@ -31,10 +31,10 @@ func ParseLanguage(name string) (Language, error) {
 	return "", fmt.Errorf("language %q: expected %s", name, listed(Languages()))
 }
 
-func listed(languages []Language) string {
-	names := make([]string, len(languages))
-	for i, l := range languages {
-		names[i] = string(l)
+func listed[T ~string](all []T) string {
+	names := make([]string, len(all))
+	for i, one := range all {
+		names[i] = string(one)
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }

@@ -16,11 +16,10 @@ import (
 type Module struct {
 	host   *wasm.Host
 	plugin *wasm.Plugin
-	bytes  []byte
 }
 
 // Open reads and compiles a module. What it logs goes to the logger; nil drops
-// it. A plugin of a kind that cannot be tried is refused.
+// it.
 func Open(ctx context.Context, file string, logger *slog.Logger) (_ *Module, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -30,12 +29,9 @@ func Open(ctx context.Context, file string, logger *slog.Logger) (_ *Module, err
 	if err != nil {
 		return nil, err
 	}
-	m := &Module{host: host, bytes: text}
+	m := &Module{host: host}
 	if m.plugin, err = host.Compile(ctx, text, wasm.Limits{}); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, errors.Join(err, host.Close(ctx)))
-	}
-	if kind := m.plugin.Describe().Kind; kind != abi.KindTransform {
-		return nil, errors.Join(fmt.Errorf("%s: it is of kind %q, these tools try transforms", file, kind), m.Close(ctx))
 	}
 	return m, nil
 }

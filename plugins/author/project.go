@@ -1,6 +1,7 @@
 package author
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -8,15 +9,16 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/sdk/abi"
 )
 
-// templates is what a new project is made of: common files and those of a
-// language. NAME in a name or in a text is the plugin's name; a name that ends
-// in .tmpl loses that.
+// templates is what a new project is made of: common files, those of a kind, of
+// a language, and of a kind in a language. NAME in a name or in a text is the
+// plugin's name; a name that ends in .tmpl loses that.
 //
 //go:embed templates
 var templates embed.FS
@@ -29,14 +31,17 @@ type Options struct {
 	Parent   string // the folder that the plugin's folder is made in
 }
 
+// Kinds is what New makes plugins of.
+func Kinds() []string { return []string{abi.KindTransform, abi.KindSession, abi.KindSCD} }
+
 // New makes a folder Parent/Name with a plugin that builds and passes its tests
 // without a network. It returns the folder. A folder that exists is refused.
 func New(o Options) (string, error) {
 	if !record.IsName(o.Name) {
 		return "", fmt.Errorf("plugin name %q: expected lower-case letters, digits and _, a letter first", o.Name)
 	}
-	if o.Kind != "" && o.Kind != abi.KindTransform {
-		return "", fmt.Errorf("plugin kind %q: expected %s", o.Kind, abi.KindTransform)
+	if o.Kind = cmp.Or(o.Kind, abi.KindTransform); !slices.Contains(Kinds(), o.Kind) {
+		return "", fmt.Errorf("plugin kind %q: expected %s", o.Kind, listed(Kinds()))
 	}
 	files, err := projectFiles(o)
 	if err != nil {
@@ -63,10 +68,15 @@ func New(o Options) (string, error) {
 	return dir, nil
 }
 
+// readmeParts is where the README has what is of a kind or a language, and the
+// files README.* that hold it.
+var readmeParts = []struct{ place, file string }{{"INTRO", "intro"}, {"PART", "part"}, {"CASES", "cases"}, {"USE", "use"}}
+
 // projectFiles is the files of a new project by name, with slashes.
 func projectFiles(o Options) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	for _, from := range []string{"common", string(o.Language)} {
+	language := string(o.Language)
+	for _, from := range []string{"common", o.Kind, path.Join(language, "base"), path.Join(language, o.Kind)} {
 		sub, err := fs.Sub(templates, path.Join("templates", from))
 		if err != nil {
 			return nil, err
@@ -82,8 +92,11 @@ func projectFiles(o Options) (map[string][]byte, error) {
 			return nil, fmt.Errorf("open the template for %s: %w", o.Language, err)
 		}
 	}
-	files["README.md"] = []byte(strings.Replace(string(files["README.md"]), "PART\n", string(files["README.part"])+"\n", 1))
-	delete(files, "README.part")
+	for _, part := range readmeParts {
+		text := strings.TrimSuffix(string(files["README."+part.file]), "\n")
+		files["README.md"] = []byte(strings.Replace(string(files["README.md"]), part.place, text, 1))
+		delete(files, "README."+part.file)
+	}
 	sdk, err := SDK(o.Language)
 	if err != nil {
 		return nil, err

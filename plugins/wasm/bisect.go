@@ -30,17 +30,17 @@ func (t *Transform) bisect(ctx context.Context, b *bisection) (Result, error) {
 		releaseParts(b.parts)
 		return Result{}, err
 	}
-	return b.result()
+	return b.result(h.usage)
 }
 
-func (b *bisection) attempt(ctx context.Context, from, to int, budget int64) (int64, error) {
+func (b *bisection) attempt(ctx context.Context, from, to int, budget int64) (cost, error) {
 	rows := b.in.NewSlice(int64(from), int64(to))
 	defer rows.Release()
-	p, work, err := b.transform.attempt(ctx, call{export: b.export, rows: rows, start: from, budget: budget}, b.meta, b.watermark)
+	p, used, err := b.transform.attempt(ctx, call{export: b.export, rows: rows, start: from, budget: budget}, b.meta, b.watermark)
 	if err == nil {
 		b.parts = append(b.parts, p)
 	}
-	return work, err
+	return used, err
 }
 
 // reject makes row errors of rows.
@@ -53,9 +53,9 @@ func (b *bisection) reject(from, to int, code, message string) {
 }
 
 // result puts the parts together.
-func (b *bisection) result() (Result, error) {
+func (b *bisection) result(usage Usage) (Result, error) {
 	defer releaseParts(b.parts)
-	var res Result
+	res := Result{Usage: usage}
 	for _, p := range b.parts {
 		for _, e := range p.errors {
 			e.Row += uint32(p.start)

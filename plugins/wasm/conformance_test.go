@@ -29,13 +29,10 @@ func TestConformance(t *testing.T) {
 	files := readVectors(t)
 	for _, language := range sdkLanguages {
 		t.Run(language, func(t *testing.T) {
-			module, err := os.ReadFile(filepath.Join("testdata", "conformance", language+".wasm"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			module := readFile(t, filepath.Join("testdata", "conformance", language+".wasm"))
 			logs := &conformanceLog{}
 			plugin := conformancePlugin(t, module, logs)
-			checkDescription(t, plugin)
+			checkDescription(t, plugin, filepath.Join(conformanceDir, "describe.json"))
 			for name, file := range files {
 				t.Run(name, func(t *testing.T) { file.run(t, plugin, logs) })
 			}
@@ -63,14 +60,19 @@ func conformancePlugin(t *testing.T, module []byte, logs *conformanceLog) *Plugi
 	return p
 }
 
-// checkDescription compares what a plugin says of itself with describe.json.
-func checkDescription(t *testing.T, p *Plugin) {
+func readFile(t *testing.T, name string) []byte {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(conformanceDir, "describe.json"))
+	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := abi.ParseDescribe(text)
+	return text
+}
+
+// checkDescription compares what a plugin says of itself with a file.
+func checkDescription(t *testing.T, p *Plugin, file string) {
+	t.Helper()
+	want, err := abi.ParseDescribe(readFile(t, file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +206,7 @@ func (c vector) check(t *testing.T, r Result, in arrow.RecordBatch) {
 	for stream := range streams {
 		t.Errorf("stream %d is not there", stream)
 	}
-	c.checkErrors(t, r.Errors, uint32(rowsOfOne))
+	checkErrors(t, r.Errors, repeated(c.Errors, c.Repeat, uint32(rowsOfOne)))
 	if got := r.Metrics.Counters; !maps.Equal(got, c.Counters) {
 		t.Errorf("got counters %v, want %v", got, c.Counters)
 	}
@@ -260,15 +262,20 @@ func checkStream(t *testing.T, o Output, want arrow.RecordBatch, origin []int32)
 
 func beginning(rows []int32) []int32 { return rows[:min(len(rows), 50)] }
 
-func (c vector) checkErrors(t *testing.T, got []RowError, rows uint32) {
-	t.Helper()
-	var want []wantError
-	for k := range uint32(max(c.Repeat, 1)) {
-		for _, e := range c.Errors {
+// repeated is the errors of rows that are repeated.
+func repeated(errors []wantError, times int, rows uint32) []wantError {
+	var all []wantError
+	for k := range uint32(max(times, 1)) {
+		for _, e := range errors {
 			e.Row += k * rows
-			want = append(want, e)
+			all = append(all, e)
 		}
 	}
+	return all
+}
+
+func checkErrors(t *testing.T, got []RowError, want []wantError) {
+	t.Helper()
 	if len(got) != len(want) {
 		t.Errorf("got %d row errors, want %d: %v", len(got), len(want), got[:min(len(got), 10)])
 		return

@@ -3,11 +3,8 @@
 package wasm
 
 import (
-	"context"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,12 +13,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/calvelake/calve/plugins/wasm/internal/cdata"
-	"github.com/calvelake/calve/sdk/abi"
 )
 
 // BenchmarkFigurePlugin reports what a plugin costs, as ratios of what was
@@ -31,7 +24,7 @@ func BenchmarkFigurePlugin(b *testing.B) {
 	wide, narrow := wideRows(b, benchmarkRows), stagingRows(benchmarkRows)
 	defer wide.Release()
 	defer narrow.Release()
-	identity := openIdentity(b, wide.Schema())
+	identity, _ := openIdentity(b, wide.Schema())
 	c, golang := stagingPlugin(b, "c"), stagingPlugin(b, "go")
 	copied := make([]byte, bufferBytes(wide))
 	race := newRace(
@@ -40,10 +33,6 @@ func BenchmarkFigurePlugin(b *testing.B) {
 		entrant{"native", 40, func(*testing.B) { fastStaging(narrow).Release() }},
 		entrant{"c", 20, processed(c, narrow)},
 		entrant{"go", 8, processed(golang, narrow)},
-		entrant{"c metered", 20, calling(b, c, narrow, true)},
-		entrant{"c unmetered", 20, calling(b, c, narrow, false)},
-		entrant{"go metered", 8, calling(b, golang, narrow, true)},
-		entrant{"go unmetered", 8, calling(b, golang, narrow, false)},
 	)
 	for b.Loop() {
 		race.run(b)
@@ -51,8 +40,6 @@ func BenchmarkFigurePlugin(b *testing.B) {
 	b.ReportMetric(race.ratio("identity", "memcpy"), "plugin.identity.vs_memcpy")
 	b.ReportMetric(race.ratio("c", "native"), "plugin.staging.c.vs_native")
 	b.ReportMetric(race.ratio("go", "native"), "plugin.staging.go.vs_native")
-	metering := max(race.ratio("c metered", "c unmetered"), race.ratio("go metered", "go unmetered"))
-	b.ReportMetric(metering, "plugin.metering.cost")
 }
 
 // rounds is how often each entrant of a race runs.
@@ -122,96 +109,9 @@ func processed(tr *Transform, in arrow.RecordBatch) func(*testing.B) {
 	}
 }
 
-// calling is the same call on one instance of the module, metered or as it is.
-func calling(b *testing.B, tr *Transform, in arrow.RecordBatch, metered bool) func(*testing.B) {
-	b.Helper()
-	var instance *instance
-	if metered {
-		made, _, err := tr.newInstance(b.Context())
-		if err != nil {
-			b.Fatal(err)
-		}
-		instance = made
-	} else {
-		instance = unmetered(b, tr)
-	}
-	b.Cleanup(func() { instance.close(context.Background()) })
-	c := call{export: abi.ExportProcess, rows: in, budget: tr.plugin.limits.Budget}
-	return func(b *testing.B) {
-		p, err := tr.callInstance(b.Context(), instance, c, Meta{}, NoWatermark)
-		if err != nil {
-			b.Fatal(err)
-		}
-		releaseParts([]part{p})
-	}
-}
-
-// unmetered is an instance of the module that the transform was made from, as
-// its author built it.
-func unmetered(b *testing.B, tr *Transform) *instance {
-	b.Helper()
-	ctx, p := b.Context(), tr.plugin
-	module, err := os.ReadFile(filepath.Join("testdata", "staging", stagingModule(b, p)+".wasm"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	compiled, err := p.host.compile(ctx, module)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = compiled.Close(context.Background()) })
-	in := &instance{plugin: p, env: newEnvironment(p.digest, p.host.logger), functions: map[string]api.Function{}}
-	in.slice, in.budget, in.stop, in.denied = &freeGlobal{}, &freeGlobal{}, &freeGlobal{}, &freeGlobal{}
-	in.env.budget = in.budget
-	allocating := experimental.WithMemoryAllocator(ctx, newAllocator())
-	in.module, err = p.host.runtime.InstantiateModule(allocating, compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
-	if err != nil {
-		b.Fatal(err)
-	}
-	for name := range exportTypes {
-		if f := in.module.ExportedFunction(name); f != nil {
-			in.functions[name] = f
-		}
-	}
-	if _, ok := in.functions[abi.ExportInitialize]; ok {
-		if _, err := in.call(ctx, p.limits.Budget, abi.ExportInitialize); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if _, err := tr.configure(ctx, in); err != nil {
-		b.Fatal(err)
-	}
-	return in
-}
-
-// stagingModule is the language of a staging plugin, by its digest.
-func stagingModule(b *testing.B, p *Plugin) string {
-	b.Helper()
-	sums, err := os.ReadFile(filepath.Join("testdata", "SHA256SUMS"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	for line := range strings.Lines(string(sums)) {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), p.Digest()); ok {
-			return strings.TrimSuffix(filepath.Base(strings.TrimSpace(name)), ".wasm")
-		}
-	}
-	b.Fatalf("no module has the digest %s", p.Digest())
-	return ""
-}
-
-// freeGlobal stands in for a global of the meter in a module that has none.
-type freeGlobal struct {
-	api.MutableGlobal
-	value uint64
-}
-
-func (g *freeGlobal) Get() uint64 { return g.value }
-
-func (g *freeGlobal) Set(v uint64) { g.value = v }
-
-// openIdentity opens a plugin, assembled by hand, that returns its input.
-func openIdentity(b *testing.B, schema *arrow.Schema) *Transform {
+// openIdentity opens a plugin, assembled by hand, that returns its input. It
+// returns the module too.
+func openIdentity(b *testing.B, schema *arrow.Schema) (*Transform, []byte) {
 	b.Helper()
 	columns := make([]string, schema.NumFields())
 	for i, f := range schema.Fields() {
@@ -231,7 +131,7 @@ func openIdentity(b *testing.B, schema *arrow.Schema) *Transform {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return tr
+	return tr, m
 }
 
 // wideRows is the batch of a shop's order lines: twelve columns, half of them

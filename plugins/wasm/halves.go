@@ -26,12 +26,13 @@ type halves struct {
 	what      string // rows, groups, pairs
 	total     int
 	// attempt makes one call about [from, to), and keeps what came of it.
-	attempt func(ctx context.Context, from, to int, budget int64) (work int64, err error)
+	attempt func(ctx context.Context, from, to int, budget int64) (cost, error)
 	// reject gives [from, to) up.
 	reject func(from, to int, code, message string)
 
 	callsLeft int
 	workLeft  int64
+	usage     Usage
 }
 
 // run ends when everything was attempted with success or rejected, in order, or
@@ -45,9 +46,10 @@ func (h *halves) run(ctx context.Context) error {
 // is granted once.
 func (h *halves) try(ctx context.Context, from, to int, again bool) error {
 	n := to - from
-	work, err := h.attempt(ctx, from, to, h.budget(n))
+	used, err := h.attempt(ctx, from, to, h.budget(n))
 	h.callsLeft--
-	h.workLeft -= work
+	h.workLeft -= used.usage.Work + used.start
+	h.usage.add(used.usage)
 	if err == nil {
 		return nil
 	}

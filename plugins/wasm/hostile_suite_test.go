@@ -129,10 +129,10 @@ func TestWorkOfHostileCallsStaysWithinTheBudget(t *testing.T) {
 		}
 		in := idRows(3)
 		limits := tr.plugin.limits
-		_, work, err := tr.attempt(t.Context(), call{export: abi.ExportProcess, rows: in, budget: limits.Budget}, Meta{}, NoWatermark)
+		_, used, err := tr.attempt(t.Context(), call{export: abi.ExportProcess, rows: in, budget: limits.Budget}, Meta{}, NoWatermark)
 		in.Release()
-		if err == nil || work > limits.Budget+above {
-			t.Errorf("%s: %d units of work, the budget is %d; %v", a.name, work, limits.Budget, err)
+		if err == nil || used.usage.Work > limits.Budget+above {
+			t.Errorf("%s: %d units of work, the budget is %d; %v", a.name, used.usage.Work, limits.Budget, err)
 		}
 	}
 }

@@ -27,6 +27,7 @@ type instance struct {
 	slice, budget, stop api.MutableGlobal
 	denied              api.MutableGlobal
 	granted             int64 // budget of the last call
+	worked              int64 // of all calls since it was lent, in checks
 	closed              bool
 }
 
@@ -103,6 +104,7 @@ func (in *instance) call(ctx context.Context, budget int64, name string, args ..
 	release := in.stopWith(ctx)
 	err := in.functions[name].CallWithStack(withEnvironment(context.WithoutCancel(ctx), in.env), stack)
 	release()
+	in.worked += in.spent()
 	if err != nil {
 		return 0, in.explain(ctx, name, err)
 	}
@@ -126,6 +128,18 @@ func (in *instance) stopWith(ctx context.Context) (release func()) {
 			<-set
 		}
 	}
+}
+
+// lend begins to count work anew. It returns what was done before.
+func (in *instance) lend() int64 {
+	before := in.worked
+	in.worked = 0
+	return before
+}
+
+// used is what was used since it was lent.
+func (in *instance) used() Usage {
+	return Usage{Work: in.worked, Memory: int64(in.module.Memory().Size())}
 }
 
 // spent is the work of the last call, in checks.

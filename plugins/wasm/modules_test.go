@@ -17,21 +17,30 @@ import (
 // interop/sdk/check builds them again from source.
 func TestCommittedModulesHaveTheirDigests(t *testing.T) {
 	got := map[string]string{}
-	for _, folder := range []string{"conformance", "staging"} {
-		for _, language := range sdkLanguages {
-			name := filepath.Join(folder, language+".wasm")
-			module, err := os.ReadFile(filepath.Join("testdata", name))
-			if err != nil {
-				t.Error(err)
-				continue
-			}
-			sum := sha256.Sum256(module)
-			got[filepath.ToSlash(name)] = hex.EncodeToString(sum[:])
-		}
+	for _, name := range committedModules(t) {
+		sum := sha256.Sum256(readFile(t, filepath.Join("testdata", name)))
+		got[filepath.ToSlash(name)] = hex.EncodeToString(sum[:])
 	}
 	if want := readSums(t); !maps.Equal(got, want) {
 		t.Errorf("got %v, in SHA256SUMS it is %v: run interop/sdk/check --update", got, want)
 	}
+}
+
+// committedModules is the names of the modules below testdata.
+func committedModules(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, pattern := range []string{"*/*.wasm", "*/*/*.wasm"} {
+		found, err := fs.Glob(os.DirFS("testdata"), pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, found...)
+	}
+	if least := 4*len(sdkLanguages) + 2; len(names) < least {
+		t.Errorf("found %d modules, want %d", len(names), least)
+	}
+	return names
 }
 
 func readSums(t *testing.T) map[string]string {

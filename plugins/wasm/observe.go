@@ -81,7 +81,7 @@ func (o *observer) call(in *instance, err error) {
 		}
 	}
 	o.add(metricCalls, 1, labelResult, result)
-	o.add(metricWork, float64(in.spent()))
+	o.add(metricWork, float64(in.worked))
 	if in.env.cut {
 		o.add(metricLogCut, 1)
 	}

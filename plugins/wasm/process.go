@@ -31,6 +31,7 @@ type Result struct {
 	Outputs []Output   // by stream; the main one is always there, others where the plugin returned them
 	Errors  []RowError // at most one a row, in row order
 	Metrics Metrics
+	Usage   Usage
 }
 
 // Release releases the rows of all outputs.
@@ -97,23 +98,23 @@ type part struct {
 	metrics Metrics
 }
 
-// attempt runs one call on an instance of its own. It returns the work done,
-// as far as it is known, also with an error.
-func (t *Transform) attempt(ctx context.Context, c call, meta Meta, watermark int64) (p part, work int64, err error) {
-	work, err = t.with(ctx, func(in *instance) error {
+// attempt runs one call on an instance of its own.
+func (t *Transform) attempt(ctx context.Context, c call, meta Meta, watermark int64) (p part, used cost, err error) {
+	used, err = t.with(ctx, func(in *instance) error {
 		p, err = t.callInstance(ctx, in, c, meta, watermark)
 		return err
 	})
-	return p, work, err
+	return p, used, err
 }
 
 // with lends an instance to run. It recovers: whatever a guest returns, it must
 // not end the host (invariant 10), even through a check that is missing.
-func (t *Transform) with(ctx context.Context, run func(*instance) error) (work int64, err error) {
+func (t *Transform) with(ctx context.Context, run func(*instance) error) (used cost, err error) {
 	in, err := t.take(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("make plugin instance: %w", errors.Join(errNoInstance, err))
+		return cost{}, fmt.Errorf("make plugin instance: %w", errors.Join(errNoInstance, err))
 	}
+	used.start = in.lend()
 	err = func() (err error) {
 		defer func() {
 			if r := recover(); r != nil {
@@ -122,14 +123,14 @@ func (t *Transform) with(ctx context.Context, run func(*instance) error) (work i
 		}()
 		return run(in)
 	}()
-	work = in.spent()
+	used.usage = in.used()
 	t.observe.call(in, err)
 	if err != nil {
 		in.close(ctx) // its state is unknown
-		return work, err
+		return used, err
 	}
 	t.put(ctx, in)
-	return work, nil
+	return used, nil
 }
 
 // errNoInstance: no instance could be made, which says nothing about the rows.

@@ -69,6 +69,7 @@ type Decision struct {
 	Actions    []Action
 	Attributes arrow.RecordBatch
 	Errors     []RowError // at most one a row, in row order; the action is to ignore it
+	Usage      Usage
 }
 
 // Decide asks what to do with changes, at most one of a key, in effective order.
@@ -94,7 +95,7 @@ func (s *SCD) Decide(ctx context.Context, changes arrow.RecordBatch, now InForce
 	if err != nil {
 		return Decision{}, fmt.Errorf("join attributes: %w", err)
 	}
-	return Decision{Actions: d.actions, Attributes: attributes, Errors: d.errors}, nil
+	return Decision{Actions: d.actions, Attributes: attributes, Errors: d.errors, Usage: h.usage}, nil
 }
 
 // Close frees the instances, as Transform.Close does.
@@ -114,7 +115,7 @@ type decision struct {
 	errors     []RowError
 }
 
-func (d *decision) attempt(ctx context.Context, from, to int, budget int64) (int64, error) {
+func (d *decision) attempt(ctx context.Context, from, to int, budget int64) (cost, error) {
 	rows, state := d.changes.NewSlice(int64(from), int64(to)), d.now.Rows.NewSlice(int64(from), int64(to))
 	defer rows.Release()
 	defer state.Release()

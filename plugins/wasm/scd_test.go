@@ -46,6 +46,7 @@ func TestChangesAreDecidedUpon(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Attributes.Release()
+	checkUsed(t, "decide", d.Usage)
 	want := []Action{ActionNewVersion, ActionNewVersion, ActionOverwrite, ActionIgnore, ActionIgnore, ActionDelete, ActionIgnore}
 	if !slices.Equal(d.Actions, want) {
 		t.Errorf("got actions %v, want %v", d.Actions, want)

@@ -122,16 +122,15 @@ func (s *Session) Initial(n int) (arrow.RecordBatch, error) {
 
 // Accumulate adds rows to the state of their groups. Row i belongs to row
 // groups[i] of state; rows are sorted by group and event time, and every group
-// has some. It returns the new state, which the caller releases, and the rows
-// that are not in it: where a group fails on its own, all of its rows, and its
-// state is as before.
-func (s *Session) Accumulate(ctx context.Context, rows arrow.RecordBatch, groups []uint32, state arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
+// has some. The rows with an error are not in the new state: where a group
+// fails on its own, all of its rows, and its state is as before.
+func (s *Session) Accumulate(ctx context.Context, rows arrow.RecordBatch, groups []uint32, state arrow.RecordBatch) (Update, error) {
 	if !sameColumns(rows.Schema(), s.transform.init.Input) || !sameColumns(state.Schema(), s.state) {
-		return nil, nil, fmt.Errorf("BUG: rows of %s and state of %s, the plugin was opened for others", rows.Schema(), state.Schema())
+		return Update{}, fmt.Errorf("BUG: rows of %s and state of %s, the plugin was opened for others", rows.Schema(), state.Schema())
 	}
 	starts, err := groupStarts(groups, int(rows.NumRows()), int(state.NumRows()))
 	if err != nil {
-		return nil, nil, err
+		return Update{}, err
 	}
 	c := &stateCalls{session: s, export: abi.ExportAccumulate, before: state}
 	c.batch = func(from, to int) cdata.Batch {
@@ -175,11 +174,11 @@ func withGroups(rows arrow.RecordBatch, groups []uint32, first uint32, schema *a
 }
 
 // Merge joins the state of sessions that became one, row by row; into is that of
-// the earlier. It returns the new state, which the caller releases. Where a pair
-// fails on its own there is an error for its row, and its state is into's.
-func (s *Session) Merge(ctx context.Context, into, from arrow.RecordBatch) (arrow.RecordBatch, []RowError, error) {
+// the earlier. Where a pair fails on its own there is an error for its row, and
+// its state is into's.
+func (s *Session) Merge(ctx context.Context, into, from arrow.RecordBatch) (Update, error) {
 	if !sameColumns(into.Schema(), s.state) || !sameColumns(from.Schema(), s.state) || into.NumRows() != from.NumRows() {
-		return nil, nil, fmt.Errorf("BUG: merge of %d rows of %s and %d rows of %s", into.NumRows(), into.Schema(), from.NumRows(), from.Schema())
+		return Update{}, fmt.Errorf("BUG: merge of %d rows of %s and %d rows of %s", into.NumRows(), into.Schema(), from.NumRows(), from.Schema())
 	}
 	c := &stateCalls{session: s, export: abi.ExportMerge, before: into}
 	c.batch = func(a, b int) cdata.Batch {

@@ -72,11 +72,13 @@ func checkRows(t *testing.T, got, want arrow.RecordBatch) {
 func TestSessionAccumulatesMergesAndFinishes(t *testing.T) {
 	s := openVisits(t, Stop)
 	rows := rowsOf(t, pageViews(), `[{"page": "a", "bytes": 5}, {"page": "b", "bytes": null}, {"page": "refuse", "bytes": 9}, {"page": "c", "bytes": null}]`)
-	state, errs, err := s.Accumulate(t.Context(), rows, []uint32{0, 0, 0, 1}, initialState(t, s, 2))
+	u, err := s.Accumulate(t.Context(), rows, []uint32{0, 0, 0, 1}, initialState(t, s, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
+	state, errs := u.State, u.Errors
 	defer state.Release()
+	checkUsed(t, "accumulate", u.Usage)
 	checkRows(t, state, rowsOf(t, s.StateSchema(), `[{"views": 2, "most": 5, "path": "/ab"}, {"views": 1, "most": null, "path": "/c"}]`))
 	if len(errs) != 1 || errs[0] != (RowError{Row: 2, Code: "refused", Column: "page", Message: "this page is refused"}) {
 		t.Errorf("got %v", errs)
@@ -84,12 +86,13 @@ func TestSessionAccumulatesMergesAndFinishes(t *testing.T) {
 	into, from := state.NewSlice(0, 1), state.NewSlice(1, 2)
 	defer into.Release()
 	defer from.Release()
-	merged, errs, err := s.Merge(t.Context(), into, from)
-	if err != nil || len(errs) > 0 {
-		t.Fatal(errs, err)
+	merged, err := s.Merge(t.Context(), into, from)
+	if err != nil || len(merged.Errors) > 0 {
+		t.Fatal(merged.Errors, err)
 	}
-	defer merged.Release()
-	checkRows(t, merged, rowsOf(t, s.StateSchema(), `[{"views": 3, "most": 5, "path": "/ab/c"}]`))
+	defer merged.State.Release()
+	checkUsed(t, "merge", merged.Usage)
+	checkRows(t, merged.State, rowsOf(t, s.StateSchema(), `[{"views": 3, "most": 5, "path": "/ab/c"}]`))
 
 	sessions := rowsOf(t, s.FinishSchema(), `[
 		{"views": 3, "most": 5, "path": "/ab/c", "_key": "ann", "_start": "2026-01-01T00:00:00Z", "_end": "2026-01-01T00:01:00Z", "_count": 4, "_closed": true},
@@ -99,6 +102,7 @@ func TestSessionAccumulatesMergesAndFinishes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Release()
+	checkUsed(t, "finish", r.Usage)
 	checkRows(t, r.Outputs[0].Rows, rowsOf(t, visits(), `[{"visitor": "ann", "views": 3, "most": 5, "path": "/ab/c", "rows": 4, "began": "2026-01-01T00:00:00Z", "over": true}]`))
 }
 
@@ -117,10 +121,11 @@ func TestGroupsThatFailAreIsolated(t *testing.T) {
 		groups, want = append(groups, g, g), append(want, expected)
 	}
 	list := func(rows []string) string { return "[" + strings.Join(rows, ",") + "]" }
-	state, errs, err := s.Accumulate(t.Context(), rowsOf(t, pageViews(), list(rows)), groups, initialState(t, s, n))
+	u, err := s.Accumulate(t.Context(), rowsOf(t, pageViews(), list(rows)), groups, initialState(t, s, n))
 	if err != nil {
 		t.Fatal(err)
 	}
+	state, errs := u.State, u.Errors
 	defer state.Release()
 	checkRows(t, state, rowsOf(t, s.StateSchema(), list(want)))
 	if len(errs) != 4 {
@@ -131,7 +136,7 @@ func TestGroupsThatFailAreIsolated(t *testing.T) {
 			t.Errorf("got %+v, want row %d", errs[i], row)
 		}
 	}
-	if _, _, err := openVisits(t, Stop).Accumulate(t.Context(), rowsOf(t, pageViews(), list(rows)), groups, initialState(t, s, n)); !errors.Is(err, ErrTrap) || !strings.Contains(err.Error(), "groups 0 to 19") {
+	if _, err := openVisits(t, Stop).Accumulate(t.Context(), rowsOf(t, pageViews(), list(rows)), groups, initialState(t, s, n)); !errors.Is(err, ErrTrap) || !strings.Contains(err.Error(), "groups 0 to 19") {
 		t.Errorf("stop: got %v", err)
 	}
 }
@@ -140,10 +145,11 @@ func TestPairsThatFailKeepTheEarlierState(t *testing.T) {
 	s := openVisits(t, DeadLetter)
 	into := rowsOf(t, s.StateSchema(), `[{"views": 1, "most": 1, "path": "a"}, {"views": 2, "most": 2, "path": "b"}, {"views": 3, "most": 3, "path": "c"}]`)
 	from := rowsOf(t, s.StateSchema(), `[{"views": 1, "most": 9, "path": "x"}, {"views": 1, "most": 9, "path": "panic"}, {"views": 1, "most": 9, "path": "z"}]`)
-	state, errs, err := s.Merge(t.Context(), into, from)
+	u, err := s.Merge(t.Context(), into, from)
 	if err != nil {
 		t.Fatal(err)
 	}
+	state, errs := u.State, u.Errors
 	defer state.Release()
 	checkRows(t, state, rowsOf(t, s.StateSchema(), `[{"views": 2, "most": 1, "path": "ax"}, {"views": 2, "most": 2, "path": "b"}, {"views": 4, "most": 3, "path": "cz"}]`))
 	if len(errs) != 1 || errs[0].Row != 1 || errs[0].Code != CodeTrap {
@@ -155,17 +161,17 @@ func TestMisplacedGroupsAreRefused(t *testing.T) {
 	s := openVisits(t, DeadLetter)
 	rows := rowsOf(t, pageViews(), `[{"page": "a", "bytes": 5}, {"page": "b", "bytes": 6}]`)
 	for _, groups := range [][]uint32{{1, 0}, {0, 2}, {1, 1}, {0, 0}, {0}, {0, math.MaxUint32}} {
-		if _, _, err := s.Accumulate(t.Context(), rows, groups, initialState(t, s, 2)); err == nil || failureCode(err) != "" {
+		if _, err := s.Accumulate(t.Context(), rows, groups, initialState(t, s, 2)); err == nil || failureCode(err) != "" {
 			t.Errorf("%v: got %v", groups, err)
 		}
 	}
 	none := rows.NewSlice(0, 0)
 	defer none.Release()
-	state, errs, err := s.Accumulate(t.Context(), none, nil, initialState(t, s, 0))
-	if err != nil || len(errs) > 0 || state.NumRows() != 0 {
-		t.Errorf("no rows: got %v, %v, %v", state, errs, err)
+	u, err := s.Accumulate(t.Context(), none, nil, initialState(t, s, 0))
+	if err != nil || len(u.Errors) > 0 || u.State.NumRows() != 0 {
+		t.Errorf("no rows: got %+v, %v", u, err)
 	}
-	state.Release()
+	u.State.Release()
 }
 
 func TestOpenSessionChecksKindAndState(t *testing.T) {
@@ -232,14 +238,14 @@ func TestStateMayBeChangedInPlace(t *testing.T) {
 	defer func() { _ = s.Close(context.Background()) }()
 	rows, before := idRows(2), initialState(t, s, 2)
 	defer rows.Release()
-	state, _, err := s.Accumulate(t.Context(), rows, []uint32{0, 1}, before)
+	u, err := s.Accumulate(t.Context(), rows, []uint32{0, 1}, before)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer state.Release()
-	checkRows(t, state, rowsOf(t, s.StateSchema(), `[{"n": 42}, {"n": null}]`))
+	defer u.State.Release()
+	checkRows(t, u.State, rowsOf(t, s.StateSchema(), `[{"n": 42}, {"n": null}]`))
 	checkRows(t, before, rowsOf(t, s.StateSchema(), `[{"n": 41}, {"n": 41}]`))
-	if _, _, err := s.Merge(t.Context(), before, before); !errors.Is(err, ErrTrap) {
+	if _, err := s.Merge(t.Context(), before, before); !errors.Is(err, ErrTrap) {
 		t.Errorf("merge: got %v", err)
 	}
 }

@@ -22,10 +22,17 @@ type stateCalls struct {
 	errors []RowError
 }
 
-func (c *stateCalls) run(ctx context.Context, what string) (arrow.RecordBatch, []RowError, error) {
+// Update is what became of state.
+type Update struct {
+	State  arrow.RecordBatch // the caller's, who releases it
+	Errors []RowError        // at most one a row, in row order
+	Usage  Usage
+}
+
+func (c *stateCalls) run(ctx context.Context, what string) (Update, error) {
 	if c.before.NumRows() == 0 {
 		c.before.Retain()
-		return c.before, nil, nil
+		return Update{State: c.before}, nil
 	}
 	defer func() {
 		for _, s := range c.states {
@@ -34,20 +41,20 @@ func (c *stateCalls) run(ctx context.Context, what string) (arrow.RecordBatch, [
 	}()
 	h := &halves{transform: c.session.transform, what: what, total: int(c.before.NumRows()), attempt: c.attempt, reject: c.reject}
 	if err := h.run(ctx); err != nil {
-		return nil, nil, err
+		return Update{}, err
 	}
 	if len(c.states) == 1 {
 		c.states[0].Retain()
-		return c.states[0], c.errors, nil
+		return Update{State: c.states[0], Errors: c.errors, Usage: h.usage}, nil
 	}
 	state, err := concatenate(c.states)
 	if err != nil {
-		return nil, nil, fmt.Errorf("join state: %w", err)
+		return Update{}, fmt.Errorf("join state: %w", err)
 	}
-	return state, c.errors, nil
+	return Update{State: state, Errors: c.errors, Usage: h.usage}, nil
 }
 
-func (c *stateCalls) attempt(ctx context.Context, from, to int, budget int64) (int64, error) {
+func (c *stateCalls) attempt(ctx context.Context, from, to int, budget int64) (cost, error) {
 	b := c.batch(from, to)
 	defer b.Rows.Release()
 	defer b.State.Release()

@@ -3,7 +3,6 @@ package wasm
 import (
 	"bytes"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -73,8 +72,15 @@ type logLine struct {
 
 func readVectors(t *testing.T) map[string]vectors {
 	t.Helper()
-	files := map[string]vectors{}
-	names, err := filepath.Glob(filepath.Join(conformanceDir, "*.json"))
+	return readKindVectors[vectors](t, "", 6)
+}
+
+// readKindVectors reads the files of a kind's folder, of which there are at least
+// so many.
+func readKindVectors[V any](t *testing.T, folder string, least int) map[string]V {
+	t.Helper()
+	files := map[string]V{}
+	names, err := filepath.Glob(filepath.Join(conformanceDir, folder, "*.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,19 +88,15 @@ func readVectors(t *testing.T) map[string]vectors {
 		if filepath.Base(name) == "describe.json" {
 			continue
 		}
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d := json.NewDecoder(bytes.NewReader(text))
+		d := json.NewDecoder(bytes.NewReader(readFile(t, name)))
 		d.DisallowUnknownFields()
-		var v vectors
+		var v V
 		if err := d.Decode(&v); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		files[strings.TrimSuffix(filepath.Base(name), ".json")] = v
 	}
-	if len(files) < 6 {
+	if len(files) < least {
 		t.Fatalf("found %d files of vectors", len(files))
 	}
 	return files

@@ -300,7 +300,11 @@ func assemblyScriptConstants(groups []group) ([]byte, error) {
 		if s.isLowest() {
 			value = "i64.MIN_VALUE"
 		}
-		return fmt.Sprintf("export const %s: %s = %s;", s.upper(), typeName(s, "string"), value)
+		line := fmt.Sprintf("export const %s: %s = %s;", s.upper(), typeName(s, "string"), value)
+		if s.isString() { // a module holds the texts that it uses, not all
+			return "// @ts-ignore: decorator\n@lazy\n" + line
+		}
+		return line
 	}}.write(&b, groups)
 	return b.Bytes(), nil
 }

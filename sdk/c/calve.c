@@ -537,7 +537,9 @@ struct calve_vector {
 };
 
 static calve_columns input_columns;
-static int32_t batch_rows;
+static calve_columns beside_columns;  // of calve_finish, or of what is in force
+static int32_t batch_rows;            // of the output
+static int32_t error_rows;            // that a row error may be about
 static struct {
   uint32_t status;
   const char *message;
@@ -563,7 +565,8 @@ static const calve_vector *read_vectors(calve_columns columns, const arrow_array
 // What a mistake reads: rows that are all null, and empty.
 static const calve_vector *no_vector(void) {
   calve_vector *v = take_zero(sizeof *v);
-  v->buffers[0] = v->buffers[1] = v->buffers[2] = take_zero(16 * ((uintptr_t)batch_rows + 1));
+  int32_t rows = batch_rows > error_rows ? batch_rows : error_rows;
+  v->buffers[0] = v->buffers[1] = v->buffers[2] = take_zero(16 * ((uintptr_t)rows + 1));
   return v;
 }
 
@@ -632,7 +635,10 @@ struct calve_output {
   uint8_t *selection;       // null: all rows
   int32_t *rows;            // of rows of its own the input row of each
   int32_t n_rows, room;
-  calve_output *all;  // of the batch
+  calve_output *all;         // of the batch
+  uint32_t n_all;
+  const calve_batch *unset;  // what columns that are not set are; null: they must be set
+  uint8_t *actions;          // of decisions
 };
 
 static uint32_t n_streams;
@@ -731,11 +737,13 @@ DEFINE_BUILD(timestamp, long, "tsu:", 8)
 DEFINE_BUILD(string, string, "u", 0)
 DEFINE_BUILD(binary, string, "z", 0)
 
-static bool is_row(int32_t i) {
-  if (i >= 0 && i < batch_rows) return true;
-  calve_fail(calve_format("row %d is outside the batch of %d rows", i, batch_rows));
+static bool is_row_of(int32_t i, int32_t rows) {
+  if (i >= 0 && i < rows) return true;
+  calve_fail(calve_format("row %d is outside the batch of %d rows", i, rows));
   return false;
 }
+
+static bool is_row(int32_t i) { return is_row_of(i, batch_rows); }
 
 bool calve_make_room(calve_builder *b, int32_t i) {
   if (b->output && !b->output->own && !is_row(i)) return false;
@@ -824,9 +832,9 @@ static void set_error(calve_builder *b, int32_t n, const char *text) {
 
 void calve_row_error(calve_output *out, int32_t i, const char *code, const char *column, const char *message) {
   (void)out;
-  if (!is_row(i)) return;
+  if (!is_row_of(i, error_rows)) return;
   if (!row_errors.seen) {
-    row_errors.seen = take_zero(bitmap_bytes(batch_rows));
+    row_errors.seen = take_zero(bitmap_bytes(error_rows));
     begin_rows(&row_errors.row, false, 4, 8);
     begin_rows(&row_errors.code, true, 0, 8);
     begin_rows(&row_errors.column, true, 0, 8);
@@ -862,11 +870,44 @@ int32_t calve_add_row(calve_output *out, int32_t i) {
   return out->n_rows++;
 }
 
+void calve_set_action(calve_output *out, int32_t i, uint32_t action) {
+  if (!out->actions) {
+    calve_fail("calve_set_action outside decide: only a plugin of kind scd has actions");
+  } else if (action > CALVE_ACTION_DELETE) {
+    calve_fail(calve_format("row %d: action %d is unknown", i, (int)action));
+  } else if (is_row(i)) {
+    out->actions[i] = (uint8_t)action;
+  }
+}
+
+// The column of state of that name, which the plugin may change.
+static const calve_vector *find_state(calve_state *state, const char *name, const char *format) {
+  const calve_vector *v = find_input(state->rows, name, format);
+  if (v->array) ((arrow_array *)v->array)->null_count = -1;
+  return v;
+}
+
+#define DEFINE_STATE(function, column, format)                       \
+  column function(calve_state *state, const char *name) {            \
+    const calve_vector *v = find_state(state, name, format);         \
+    return (column){(void *)v->buffers[1], (uint8_t *)v->buffers[0]}; \
+  }
+
+DEFINE_STATE(calve_state_boolean, calve_state_booleans, "b")
+DEFINE_STATE(calve_state_int, calve_state_ints, "i")
+DEFINE_STATE(calve_state_long, calve_state_longs, "l")
+DEFINE_STATE(calve_state_float, calve_state_floats, "f")
+DEFINE_STATE(calve_state_double, calve_state_doubles, "g")
+DEFINE_STATE(calve_state_decimal, calve_state_decimals, "d:")
+DEFINE_STATE(calve_state_date, calve_state_ints, "tdD")
+DEFINE_STATE(calve_state_timestamp, calve_state_longs, "tsu:")
+
 calve_output *calve_stream(calve_output *out, uint32_t stream) {
-  if (stream < n_streams) return &out->all[stream];
+  if (stream < out->n_all) return &out->all[stream];
   calve_fail(calve_format("the plugin declares no output stream %d", (int)stream));
   calve_output *none = take_zero(sizeof *none);
   none->all = out->all;
+  none->n_all = out->n_all;
   return none;
 }
 
@@ -893,13 +934,25 @@ static const arrow_array *column_array(calve_builder *b, int32_t rows, bool null
   return a;
 }
 
+// The column _action, before the others where there are actions.
+static const arrow_array *action_array(const uint8_t *actions) {
+  const void **buffers = take_zero(2 * sizeof *buffers);
+  buffers[1] = actions;
+  arrow_array *a = take_zero(sizeof *a);
+  *a = (arrow_array){.length = batch_rows, .n_buffers = 2, .buffers = buffers};
+  return a;
+}
+
 static bool finish_output(calve_output *out, output_struct *to) {
   int32_t rows = out->own ? out->n_rows : batch_rows;
-  const void **children = take_zero(out->columns.n * sizeof *children);
+  uint32_t first = out->actions != 0;
+  const void **children = take_zero((first + out->columns.n) * sizeof *children);
+  if (first) children[0] = action_array(out->actions);
   if (out->own && out->selection) calve_fail("an output with rows of its own cannot drop rows: do not add them");
   for (uint32_t i = 0; i < out->columns.n; i++) {
     calve_builder *b = &out->builders[i];
     const char *name = out->columns.items[i].name;
+    if (!b->passed && !b->values && out->unset) b->passed = &out->unset->columns[i];
     if (!b->passed && !b->values) {
       calve_fail(calve_format("output column \"%s\" was not set", name));
       return false;
@@ -908,9 +961,10 @@ static bool finish_output(calve_output *out, output_struct *to) {
       calve_fail(calve_format("output column \"%s\": a column cannot be passed through to an output with rows of its own", name));
       return false;
     }
-    children[i] = b->passed ? b->passed->array : column_array(b, rows, true);
+    children[first + i] = b->passed ? b->passed->array : column_array(b, rows, true);
   }
-  *to = (output_struct){.stream = out->stream, .array = table(rows, out->columns.n, children), .selection = out->selection};
+  const arrow_array *rows_of = table(rows, first + out->columns.n, children);
+  *to = (output_struct){.stream = out->stream, .array = rows_of, .selection = out->selection};
   if (out->own) to->rows = out->rows ? out->rows : (const int32_t *)nowhere;
   return true;
 }
@@ -934,9 +988,9 @@ static const result_struct *failed(uint32_t status, const char *message) {
 }
 
 static const result_struct *finish_batch(calve_output *outputs) {
-  output_struct *structs = take_zero(n_streams * sizeof *structs);
+  output_struct *structs = take_zero(outputs->n_all * sizeof *structs);
   uint32_t n = 0;
-  for (uint32_t i = 0; i < n_streams; i++)
+  for (uint32_t i = 0; i < outputs->n_all; i++)
     if (outputs[i].used || i == CALVE_STREAM_MAIN) n += finish_output(&outputs[i], &structs[n]);
   if (failure.status != CALVE_STATUS_OK) return failed(failure.status, failure.message);
   result_struct *r = take_zero(sizeof *r);
@@ -965,6 +1019,10 @@ static void write_columns(writing *w, calve_columns columns) {
     write_string(w, ",\"format\":");
     write_quoted(w, c->format);
     if (c->required) write_string(w, ",\"nullable\":false");
+    if (c->initial) {
+      write_string(w, ",\"initial\":");
+      write_string(w, c->initial);
+    }
     if (c->n_children > 0) {
       write_string(w, ",\"children\":");
       write_columns(w, (calve_columns){c->children, c->n_children});
@@ -990,6 +1048,10 @@ static void write_outputs(writing *w, const calve_plugin *p) {
   write_string(w, "}]");
 }
 
+static const char *kind_of(const calve_plugin *p) {
+  return p->accumulate ? CALVE_KIND_SESSION : p->decide ? CALVE_KIND_SCD : CALVE_KIND_TRANSFORM;
+}
+
 EXPORT(CALVE_EXPORT_DESCRIBE) uint64_t calve_export_describe(void) {
   ready();
   const calve_plugin *p = &calve_registered;
@@ -1000,13 +1062,19 @@ EXPORT(CALVE_EXPORT_DESCRIBE) uint64_t calve_export_describe(void) {
   write_quoted(&w, p->name);
   write_string(&w, ",\"version\":");
   write_quoted(&w, p->version);
-  write_string(&w, ",\"kind\":\"" CALVE_KIND_TRANSFORM "\",\"input\":");
+  write_string(&w, ",\"kind\":\"");
+  write_string(&w, kind_of(p));
+  write_string(&w, "\",\"input\":");
   if (p->input.items) {
     write_columns(&w, p->input);
   } else {
     write_string(&w, "\"any\"");
   }
   write_outputs(&w, p);
+  if (p->state.n > 0) {
+    write_string(&w, ",\"state\":");
+    write_columns(&w, p->state);
+  }
   if (p->summary) {
     write_string(&w, ",\"summary\":");
     write_quoted(&w, p->summary);
@@ -1028,7 +1096,7 @@ static calve_columns read_columns(const arrow_schema *s) {
   for (int64_t i = 0; i < s->n_children; i++) {
     const arrow_schema *c = s->children[i];
     calve_columns below = read_columns(c);
-    columns[i] = (calve_column){c->name, c->format, !(c->flags & CALVE_FLAG_NULLABLE), below.n, below.items};
+    columns[i] = (calve_column){c->name, c->format, !(c->flags & CALVE_FLAG_NULLABLE), below.n, below.items, 0};
   }
   return (calve_columns){columns, (uint32_t)s->n_children};
 }
@@ -1043,7 +1111,7 @@ static const arrow_schema *schema_of(const calve_column *c) {
 }
 
 static const result_struct *announce(calve_columns columns) {
-  calve_column root = {"", "+s", true, columns.n, columns.items};
+  calve_column root = {"", "+s", true, columns.n, columns.items, 0};
   output_struct *o = take_zero(sizeof *o);
   *o = (output_struct){.stream = CALVE_STREAM_MAIN, .schema = schema_of(&root)};
   result_struct *r = take_zero(sizeof *r);
@@ -1054,10 +1122,12 @@ static const result_struct *announce(calve_columns columns) {
 static const result_struct *set_up(calve_text json) {
   const calve_plugin *p = &calve_registered;
   calve_text config;
-  int64_t schema;
+  int64_t schema, beside;
   if (!calve_config_raw(json, "config", &config) || !calve_config_long(json, "input_schema", &schema))
     return failed(CALVE_STATUS_FAILED, "malformed JSON from the host");
   input_columns = read_columns((const arrow_schema *)(uintptr_t)schema);
+  if (calve_config_long(json, "state_schema", &beside) && beside)
+    beside_columns = read_columns((const arrow_schema *)(uintptr_t)beside);
   const char *why = p->configure ? p->configure(config) : 0;
   n_streams = 1 + p->more.n;
   streams = take_zero(n_streams * sizeof *streams);
@@ -1075,23 +1145,97 @@ EXPORT(CALVE_EXPORT_INIT) const void *calve_export_init(const char *json, uint32
   return r;
 }
 
-EXPORT(CALVE_EXPORT_PROCESS) const void *calve_export_process(const void *address) {
-  static const calve_column meta[] = {CALVE_STRING(""), CALVE_INT(""), CALVE_LONG(""), CALVE_TIMESTAMPTZ("")};
-  const batch_struct *b = address;
-  batch_rows = (int32_t)b->array->length;
+// Prepares for a call whose output has that many rows.
+static void begin_call(int32_t rows) {
+  batch_rows = error_rows = rows;
   failure.status = CALVE_STATUS_OK;
   memset(&row_errors, 0, sizeof row_errors);
-  calve_batch in = {batch_rows, input_columns.n, read_vectors(input_columns, b->array), b->watermark, 0};
+}
+
+static calve_batch read_rows(const arrow_array *array, calve_columns columns) {
+  return (calve_batch){(int32_t)array->length, columns.n, read_vectors(columns, array), CALVE_NO_WATERMARK, 0, array->buffers[0]};
+}
+
+static calve_batch read_batch(const batch_struct *b, calve_columns columns) {
+  static const calve_column meta[] = {CALVE_STRING(""), CALVE_INT(""), CALVE_LONG(""), CALVE_TIMESTAMPTZ("")};
+  calve_batch in = read_rows(b->array, columns);
+  in.watermark = b->watermark;
   if (b->meta) in.meta = read_vectors((calve_columns){meta, CALVE_META_COLUMNS}, b->meta);
-  calve_output *outputs = take_zero(n_streams * sizeof *outputs);
-  for (uint32_t i = 0; i < n_streams; i++) {
+  return in;
+}
+
+static calve_output *begin_outputs(uint32_t n, const calve_columns *columns) {
+  calve_output *outputs = take_zero(n * sizeof *outputs);
+  for (uint32_t i = 0; i < n; i++) {
     outputs[i].stream = i;
-    outputs[i].columns = streams[i];
-    outputs[i].builders = take_zero(streams[i].n * sizeof(calve_builder));
+    outputs[i].columns = columns[i];
+    outputs[i].builders = take_zero(columns[i].n * sizeof(calve_builder));
     outputs[i].all = outputs;
+    outputs[i].n_all = n;
   }
-  calve_registered.transform(&in, &outputs[CALVE_STREAM_MAIN]);
-  return finish_batch(outputs);
+  return outputs;
+}
+
+static const result_struct *not_of_kind(const char *kind) {
+  return failed(CALVE_STATUS_FAILED, calve_format("the plugin is of kind %s, not %s", kind_of(&calve_registered), kind));
+}
+
+EXPORT(CALVE_EXPORT_PROCESS) const void *calve_export_process(const void *address) {
+  const batch_struct *b = address;
+  const calve_plugin *p = &calve_registered;
+  if (!p->transform && !p->decide) return not_of_kind(CALVE_KIND_TRANSFORM);
+  begin_call((int32_t)b->array->length);
+  calve_batch in = read_batch(b, input_columns);
+  calve_output *out = begin_outputs(n_streams, streams);
+  if (p->decide) {
+    calve_batch in_force = read_rows(b->state, beside_columns);
+    out->actions = take_zero((uintptr_t)batch_rows + 1);
+    p->decide(&in, &in_force, out);
+  } else {
+    p->transform(&in, out);
+  }
+  return finish_batch(out);
+}
+
+// The columns of state: the first of those of calve_finish.
+static calve_columns state_columns(void) { return (calve_columns){beside_columns.items, calve_registered.state.n}; }
+
+static calve_state begin_state(const calve_batch *rows) {
+  calve_output *out = begin_outputs(1, &calve_registered.state);
+  out->unset = rows;
+  return (calve_state){rows, out};
+}
+
+EXPORT(CALVE_EXPORT_ACCUMULATE) const void *calve_export_accumulate(const void *address) {
+  const batch_struct *b = address;
+  if (!calve_registered.accumulate) return not_of_kind(CALVE_KIND_SESSION);
+  begin_call((int32_t)b->state->length);
+  error_rows = (int32_t)b->array->length;
+  calve_batch in = read_batch(b, input_columns), rows = read_rows(b->state, state_columns());
+  calve_state state = begin_state(&rows);
+  calve_registered.accumulate(&in, find_input(&in, CALVE_COLUMN_GROUP, "I")->buffers[1], &state);
+  return finish_batch(state.out);
+}
+
+EXPORT(CALVE_EXPORT_MERGE) const void *calve_export_merge(const void *address) {
+  const batch_struct *b = address;
+  if (!calve_registered.merge) return not_of_kind(CALVE_KIND_SESSION);
+  begin_call((int32_t)b->array->length);
+  error_rows = 0;
+  calve_batch rows = read_batch(b, state_columns()), from = read_rows(b->state, state_columns());
+  calve_state into = begin_state(&rows);
+  calve_registered.merge(&into, &from);
+  return finish_batch(into.out);
+}
+
+EXPORT(CALVE_EXPORT_FINISH) const void *calve_export_finish(const void *address) {
+  const batch_struct *b = address;
+  if (!calve_registered.finish) return not_of_kind(CALVE_KIND_SESSION);
+  begin_call((int32_t)b->array->length);
+  calve_batch in = read_batch(b, beside_columns);
+  calve_output *out = begin_outputs(n_streams, streams);
+  calve_registered.finish(&in, out);
+  return finish_batch(out);
 }
 
 EXPORT(CALVE_EXPORT_CLOSE) void calve_export_close(void) {}

@@ -50,7 +50,14 @@ calve_text calve_text_of(const char *terminated);
 
 static inline bool calve_text_equal(calve_text a, calve_text b) {
   if (a.size != b.size) return false;
-  for (uint32_t i = 0; i < a.size; i++)
+  uint32_t i = 0;
+  for (; i + 8 <= a.size; i += 8) {
+    uint64_t x, y;
+    __builtin_memcpy(&x, a.data + i, 8);
+    __builtin_memcpy(&y, b.data + i, 8);
+    if (x != y) return false;
+  }
+  for (; i < a.size; i++)
     if (a.data[i] != b.data[i]) return false;
   return true;
 }
@@ -60,13 +67,15 @@ static inline bool calve_text_equal(calve_text a, calve_text b) {
 // A column or nested field: its name, and its type as a format string of the
 // Arrow C Data Interface. Make one with CALVE_LONG and the like, whose names are
 // those of data_type in a model. Columns may be null unless required:
-// CALVE_LONG("id", .required = true).
+// CALVE_LONG("id", .required = true). A column of state may have an initial value,
+// as JSON: CALVE_LONG("views", .initial = "0").
 typedef struct calve_column {
   const char *name;
   const char *format;
   bool required;
   uint32_t n_children;
   const struct calve_column *children;
+  const char *initial;  // of a column of state; none: null
 } calve_column;
 
 typedef struct {
@@ -103,7 +112,7 @@ typedef struct {
 // A map's key must be required.
 #define CALVE_MAP(column, ...) \
   {.name = column, .format = "+m", .n_children = 1, \
-   .children = (const calve_column[]){{"entries", "+s", true, 2, (const calve_column[]){__VA_ARGS__}}}}
+   .children = (const calve_column[]){{"entries", "+s", true, 2, (const calve_column[]){__VA_ARGS__}, 0}}}
 
 #define CALVE_COUNT(type, ...) (sizeof((const type[]){__VA_ARGS__}) / sizeof(type))
 #define CALVE_COLUMNS(...) {(const calve_column[]){__VA_ARGS__}, CALVE_COUNT(calve_column, __VA_ARGS__)}
@@ -111,15 +120,17 @@ typedef struct {
 
 typedef struct calve_batch calve_batch;
 typedef struct calve_output calve_output;
+typedef struct calve_state calve_state;
 
-// A transform.
+// A plugin. Its functions say of what kind it is: transform has one of that name;
+// session has accumulate, merge and finish; scd has decide.
 typedef struct {
   const char *name;     // required
   const char *version;  // required, as the author counts
   const char *summary;  // one line for a listing
 
-  // The columns that the transform reads; none for any. The model may hand over
-  // more.
+  // The columns that the plugin reads of its rows; none for any. The model may
+  // hand over more.
   calve_columns input;
 
   // The columns that it makes, which must be those of the model, and those of
@@ -142,6 +153,25 @@ typedef struct {
   // calve_row_error for rows known to be.
   void (*transform)(const calve_batch *in, calve_output *out);
 
+  // The columns of a session's state. The host owns it, with the keys and gaps; a
+  // new session begins with the initial values.
+  calve_columns state;
+  // Adds rows to the state of their groups: row i is of row groups[i] of state.
+  // Rows are sorted by group and event time. A row that is reported as an error
+  // must not have changed the state.
+  void (*accumulate)(const calve_batch *in, const uint32_t *groups, calve_state *state);
+  // Joins sessions that became one, row by row; into is the earlier.
+  void (*merge)(calve_state *into, const calve_batch *from);
+  // Makes the output of sessions: their state and _key, _start, _end (timestamps),
+  // _count (long) and _closed (boolean).
+  void (*finish)(const calve_batch *in, calve_output *out);
+
+  // Sets the action of each change, and the attributes to store. changes has _op
+  // (string: c, u, d or r), _effective_at (timestamp) and the attributes; row i of
+  // in_force is the version that row i would change, which calve_is_there tells.
+  // Rows cannot be dropped: ignore them.
+  void (*decide)(const calve_batch *changes, const calve_batch *in_force, calve_output *out);
+
   uint32_t batch_rows_hint;  // the number of rows that suits it
 } calve_plugin;
 
@@ -161,6 +191,7 @@ struct calve_batch {
   const calve_vector *columns;
   int64_t watermark;
   const calve_vector *meta;
+  const uint8_t *present;  // of versions in force; null: all rows are there
 };
 
 static inline int32_t calve_rows(const calve_batch *in) { return in->rows; }
@@ -250,6 +281,10 @@ static inline calve_text calve_text_or(calve_texts c, int32_t i, calve_text inst
   return (calve_text){c.data + c.offsets[i], (uint32_t)(c.offsets[i + 1] - c.offsets[i])};
 }
 
+// Whether row i is there: of the versions in force, those that there are; of other
+// batches, all.
+static inline bool calve_is_there(const calve_batch *in, int32_t i) { return !in->present || calve_bit(in->present, i); }
+
 // ---- Output
 
 // As a rule an output has a row for each row of the input, at the same place:
@@ -328,6 +363,10 @@ int32_t calve_add_row(calve_output *out, int32_t i);
 // batch.
 calve_output *calve_stream(calve_output *out, uint32_t stream);
 
+// Sets what to do with change i: CALVE_ACTION_IGNORE, _OVERWRITE, _NEW_VERSION or
+// _DELETE. A change without an action is ignored. Only decide has actions.
+void calve_set_action(calve_output *out, int32_t i, uint32_t action);
+
 // Fails the batch. The first failure counts. With CALVE_STATUS_RETRY the host
 // tries the batch once more; from CALVE_STATUS_OWN on a status is the plugin's
 // own.
@@ -398,6 +437,66 @@ void calve_append(calve_string_builder *b, calve_text more);
 
 // Room for that many bytes of text in all, to spare growing.
 void calve_reserve(calve_string_builder *b, uint32_t bytes);
+
+// ---- State
+
+// State of sessions, a row each. What is not set stays as it is. Columns of strings
+// and bytes are read from rows and built anew in out, every row of them; others
+// are changed where they lie, by calve_state_long and the like.
+struct calve_state {
+  const calve_batch *rows;
+  calve_output *out;
+};
+
+static inline int32_t calve_state_rows(const calve_state *state) { return state->rows->rows; }
+
+// Columns of state, to be read, as those of the input, and changed. values may be
+// written as they are where no row is null; else use calve_put.
+typedef struct {
+  int32_t *values;
+  uint8_t *valid;
+} calve_state_ints;
+typedef struct {
+  int64_t *values;
+  uint8_t *valid;
+} calve_state_longs;
+typedef struct {
+  float *values;
+  uint8_t *valid;
+} calve_state_floats;
+typedef struct {
+  double *values;
+  uint8_t *valid;
+} calve_state_doubles;
+typedef struct {
+  calve_decimal *values;
+  uint8_t *valid;
+} calve_state_decimals;
+typedef struct {
+  uint8_t *bits;
+  uint8_t *valid;
+} calve_state_booleans;
+
+calve_state_booleans calve_state_boolean(calve_state *state, const char *name);
+calve_state_ints calve_state_int(calve_state *state, const char *name);
+calve_state_longs calve_state_long(calve_state *state, const char *name);
+calve_state_floats calve_state_float(calve_state *state, const char *name);
+calve_state_doubles calve_state_double(calve_state *state, const char *name);
+calve_state_decimals calve_state_decimal(calve_state *state, const char *name);
+calve_state_ints calve_state_date(calve_state *state, const char *name);
+calve_state_longs calve_state_timestamp(calve_state *state, const char *name);
+
+// Sets row i of a column of state with values, and makes row i of any null. They
+// name i more than once.
+#define calve_put(column, i, v) \
+  ((column).values[i] = (v), (column).valid[(i) >> 3] |= (uint8_t)(1 << ((i)&7)), (void)0)
+#define calve_put_null(column, i) ((column).valid[(i) >> 3] &= (uint8_t) ~(1 << ((i)&7)), (void)0)
+
+static inline void calve_put_boolean(calve_state_booleans c, uint32_t i, bool v) {
+  uint8_t bit = (uint8_t)(1 << (i & 7));
+  c.bits[i >> 3] = v ? c.bits[i >> 3] | bit : c.bits[i >> 3] & (uint8_t)~bit;
+  c.valid[i >> 3] |= bit;
+}
 
 // ---- The host
 

@@ -19,6 +19,13 @@ func (f *fill) mark(i int) {
 	f.valid.set(i)
 }
 
+// SetNull makes row i null again.
+func (f *fill) SetNull(i int) {
+	if i>>3 < len(f.valid) {
+		f.valid.clear(i)
+	}
+}
+
 func (f *fill) finish(rows int) bitmap {
 	f.valid = f.valid.resize(rows)
 	return f.valid
@@ -45,13 +52,6 @@ func (b *NumberBuilder[T]) grow(i int) {
 	b.valid = b.valid.resize(max(8*len(b.valid), i+1))
 }
 
-// SetNull makes row i null again.
-func (b *NumberBuilder[T]) SetNull(i int) {
-	if i>>3 < len(b.valid) {
-		b.valid.clear(i)
-	}
-}
-
 // Values marks every row of the batch as set and returns them to be written,
 // which is faster than Set row by row.
 func (b *NumberBuilder[T]) Values() []T {
@@ -67,6 +67,10 @@ func (b *NumberBuilder[T]) reset(rows int) {
 func (b *NumberBuilder[T]) finish(rows int) (*vector, error) {
 	b.values = resize(b.values, rows)
 	return &vector{length: rows, valid: b.fill.finish(rows), data: bytesOf(b.values)}, nil
+}
+
+func (b *NumberBuilder[T]) start(v *vector) {
+	b.values, b.valid = values[T](v), v.bitmap()
 }
 
 // BooleanBuilder makes a column of true and false.
@@ -96,6 +100,10 @@ func (b *BooleanBuilder) reset(rows int) {
 func (b *BooleanBuilder) finish(rows int) (*vector, error) {
 	b.bits = b.bits.resize(rows)
 	return &vector{length: rows, valid: b.fill.finish(rows), data: b.bits}, nil
+}
+
+func (b *BooleanBuilder) start(v *vector) {
+	b.bits, b.valid = v.data, v.bitmap()
 }
 
 // DecimalBuilder makes a column of decimals.
@@ -130,6 +138,10 @@ func (b *DecimalBuilder) finish(rows int) (*vector, error) {
 	return &vector{length: rows, valid: b.fill.finish(rows), data: bytesOf(b.words)}, nil
 }
 
+func (b *DecimalBuilder) start(v *vector) {
+	b.words, b.valid = wordsOf(v.data), v.bitmap()
+}
+
 // StringBuilder makes a column of text.
 type StringBuilder struct{ BinaryBuilder }
 
@@ -143,6 +155,16 @@ func (b *StringBuilder) Set(i int, s string) {
 	b.long = b.long || len(b.data) > math.MaxInt32
 	b.offsets = append(b.offsets, int32(len(b.data)))
 	b.valid[i>>3] |= 1 << (i & 7)
+}
+
+// Append adds to the row that was set last.
+func (b *StringBuilder) Append(more string) {
+	if len(b.offsets) < 2 {
+		panic(misuse("Append before any row is set"))
+	}
+	b.data = append(b.data, more...)
+	b.long = b.long || len(b.data) > math.MaxInt32
+	b.offsets[len(b.offsets)-1] = int32(len(b.data))
 }
 
 // SetBytes is Set for text that is at hand as bytes.

@@ -209,7 +209,11 @@ func begin[B builder](o *Output, name, format string, make func() B) B {
 		b = make()
 		o.builders[i] = b
 	}
-	b.reset(o.input)
+	if s, ok := any(b).(starter); ok && o.unset != nil {
+		s.start(&o.unset[i])
+	} else {
+		b.reset(o.input)
+	}
 	o.current[i] = b
 	return b
 }

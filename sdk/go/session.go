@@ -21,10 +21,13 @@ type Session struct {
 
 	// Accumulate adds rows to the state of their groups. groups[i] is the row
 	// of before and after that row i belongs to; rows are sorted by group and
-	// event time. A state column that after does not set is as before.
+	// event time. A state column that after does not begin is as before. One of
+	// numbers, dates, times, decimals or booleans that it begins starts as it
+	// was, in the same memory: before reads what after has set. One of strings
+	// or bytes is new, and every row of it is to be set.
 	Accumulate func(in *Batch, groups []uint32, before *Batch, after *Output) error
-	// Merge joins sessions that became one, row by row; into is the earlier. A
-	// state column that after does not set is that of into.
+	// Merge joins sessions that became one, row by row; into is the earlier.
+	// State columns of after start as those of into, as for Accumulate.
 	Merge func(into, from *Batch, after *Output) error
 	// Finish makes rows of sessions: their state and _key, _start, _end
 	// (timestamps), _count (long) and _closed (boolean).
@@ -61,6 +64,9 @@ func (s *Session) stateOutput() *outputs {
 	}
 	return newOutputs([][]Column{columns})
 }
+
+// starter is a builder that can begin with a column as it is, in its memory.
+type starter interface{ start(v *vector) }
 
 // keepState lets columns that are not set be those of before, and row errors be
 // about that many rows.

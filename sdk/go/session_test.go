@@ -12,11 +12,12 @@ import (
 func counting() Session {
 	return Session{
 		Name: "counting", Version: "1",
-		State:  []StateColumn{{Column: Long("count").Required(), Initial: "0"}, {Column: String("label")}},
+		State:  []StateColumn{{Column: Long("count").Required(), Initial: "0"}, {Column: String("label")}, {Column: Boolean("seen")}, {Column: Decimal("sum", 20, 2)}},
 		Output: []Column{Long("count")},
 		Accumulate: func(in *Batch, groups []uint32, before *Batch, after *Output) error {
 			count := after.Long("count").Values()
-			copy(count, before.Long("count").Values())
+			after.Boolean("seen").Set(1, true)
+			after.Decimal("sum").SetInt(0, -1)
 			for i, g := range groups {
 				if in.Long("n").IsNull(i) {
 					after.RowError(i, "no_number", "n", "n is null")
@@ -39,6 +40,8 @@ func TestStateThatIsNotSetIsAsBefore(t *testing.T) {
 	before := &Batch{length: 2, columns: []vector{
 		{column: Long("count"), length: 2, data: bytesOf([]int64{10, 20}), source: 64},
 		{column: String("label"), length: 2, offsets: []int32{0, 1, 2}, data: []byte("xy"), source: 128},
+		{column: Boolean("seen"), length: 2, data: []byte{0b01}, valid: []byte{0b01}, source: 192},
+		{column: Decimal("sum", 20, 2), length: 2, data: bytesOf([]uint64{1, 0, 5, 0}), valid: []byte{0b10}, source: 256},
 	}}
 	state, in := s.stateOutput(), batchOf()
 	state.begin(before.Len())
@@ -53,6 +56,12 @@ func TestStateThatIsNotSetIsAsBefore(t *testing.T) {
 	if got := values[int64](vectors[0]); !slices.Equal(got, []int64{11, 21}) {
 		t.Errorf("got counts %v", got)
 	}
+	if seen := vectors[2]; seen.data[0] != 0b11 || seen.valid[0] != 0b11 {
+		t.Errorf("got seen %+v", seen)
+	}
+	if sum := vectors[3]; !slices.Equal(values[[2]int64](sum), [][2]int64{{-1, -1}, {5, 0}}) || sum.valid[0] != 0b11 {
+		t.Errorf("got sum %+v", sum)
+	}
 	if vectors[1].source != 128 || string(vectors[1].data) != "xy" {
 		t.Errorf("got label %+v", vectors[1])
 	}
@@ -61,6 +70,27 @@ func TestStateThatIsNotSetIsAsBefore(t *testing.T) {
 	}
 	if text := failure(func() { state.streams[0].RowError(3, "x", "", "") }); !strings.Contains(text, "row 3 is outside the batch of 3 rows") {
 		t.Errorf("got %q", text)
+	}
+}
+
+func TestTextIsAppendedToTheLastRow(t *testing.T) {
+	o := outputOf(String("s"))
+	b := o.String("s")
+	if text := failure(func() { b.Append("x") }); !strings.Contains(text, "before any row is set") {
+		t.Errorf("got %q", text)
+	}
+	b.Set(1, "a")
+	b.Append("b")
+	b.Append("")
+	b.Append("cd")
+	b.Set(2, "e")
+	b.SetNull(2)
+	vectors, err := o.finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := vectors[0]; string(v.data) != "abcde" || !slices.Equal(v.offsets, []int32{0, 0, 4, 5}) || v.valid[0] != 0b010 {
+		t.Errorf("got %+v", v)
 	}
 }
 
@@ -99,7 +129,7 @@ func TestDescriptionsOfTheOtherKinds(t *testing.T) {
 		kind   string
 		state  int
 	}{
-		{Plugin{Name: "a", Version: "1", session: &s}, "session", 2},
+		{Plugin{Name: "a", Version: "1", session: &s}, "session", 4},
 		{Plugin{Name: "a", Version: "1", Output: []Column{Long("n")}, scd: &SCD{}}, "scd", 0},
 	} {
 		var got struct {

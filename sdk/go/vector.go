@@ -25,6 +25,23 @@ func values[T any](v *vector) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(v.data))), v.length)
 }
 
+// bitmap is the validity of a column whose rows may be set: there in any case.
+func (v *vector) bitmap() bitmap {
+	if v.valid == nil {
+		v.valid = make(bitmap, bitmapBytes(v.length))
+		v.valid.setAll(v.length)
+	}
+	return v.valid
+}
+
+// wordsOf views bytes, which must be aligned, as words.
+func wordsOf(b []byte) []uint64 {
+	if len(b) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/8)
+}
+
 // bytesOf views numbers as bytes.
 func bytesOf[T any](s []T) []byte {
 	if len(s) == 0 {

@@ -25,7 +25,8 @@ const (
 	Spin                          // for ever
 )
 
-// Plugin is a module to assemble.
+// Plugin is a module to assemble. As a session, if Describe says that it is one,
+// it traps.
 type Plugin struct {
 	Describe string      // "" takes Identity
 	Imports  [][2]string // module and name of functions without parameters
@@ -72,6 +73,9 @@ func (p Plugin) Module() []byte {
 		{abi.ExportDescribe, nil, []byte{asm.I64}, asm.Const64(describeAt<<32 | int64(len(describe)))},
 		{abi.ExportInit, []byte{asm.I32, asm.I32}, address, asm.Const(initAt)},
 		{abi.ExportProcess, address, address, p.Process.body()},
+		{abi.ExportAccumulate, address, address, Trap.body()},
+		{abi.ExportMerge, address, address, Trap.body()},
+		{abi.ExportFinish, address, address, Trap.body()},
 	} {
 		if e.name != p.Leave {
 			m.Export(e.name, asm.Function, m.Func(e.params, e.results, nil, e.body...))

@@ -118,29 +118,67 @@ export const DEFAULT_METRICS: u32 = 64;
 export const VERSION: u32 = 1;
 
 // Names a module exports.
+// @ts-ignore: decorator
+@lazy
 export const EXPORT_MARKER: string = "calve_abi_1";
+// @ts-ignore: decorator
+@lazy
 export const EXPORT_MEMORY: string = "memory";
+// @ts-ignore: decorator
+@lazy
 export const EXPORT_ALLOC: string = "calve_alloc";
+// @ts-ignore: decorator
+@lazy
 export const EXPORT_DESCRIBE: string = "calve_describe";
+// @ts-ignore: decorator
+@lazy
 export const EXPORT_INIT: string = "calve_init";
+// @ts-ignore: decorator
+@lazy
 export const EXPORT_PROCESS: string = "calve_process";
+// @ts-ignore: decorator
+@lazy
 export const EXPORT_CLOSE: string = "calve_close";
+// @ts-ignore: decorator
+@lazy
 export const EXPORT_ACCUMULATE: string = "calve_accumulate";
+// @ts-ignore: decorator
+@lazy
 export const EXPORT_MERGE: string = "calve_merge";
+// @ts-ignore: decorator
+@lazy
 export const EXPORT_FINISH: string = "calve_finish";
 
 // EXPORT_INITIALIZE is the start of a WASI preview 1 reactor. The host
 // calls it once, before anything else, if it is there.
+// @ts-ignore: decorator
+@lazy
 export const EXPORT_INITIALIZE: string = "_initialize";
 
 // Names a module may import from IMPORT_MODULE.
+// @ts-ignore: decorator
+@lazy
 export const IMPORT_MODULE: string = "calve";
+// @ts-ignore: decorator
+@lazy
 export const IMPORT_LOG: string = "log"; // (level i32, ptr i32, len i32)
+// @ts-ignore: decorator
+@lazy
 export const IMPORT_LOG_LEVEL: string = "log_level"; // () -> i32, the lowest level that is kept
+// @ts-ignore: decorator
+@lazy
 export const IMPORT_COUNTER: string = "counter_add"; // (name_ptr i32, name_len i32, delta i64)
+// @ts-ignore: decorator
+@lazy
 export const IMPORT_HISTOGRAM: string = "histogram"; // (name_ptr i32, name_len i32, value f64)
+// @ts-ignore: decorator
+@lazy
 export const IMPORT_ABORT: string = "abort"; // of module env: AssemblyScript's trap (message, file, line, column)
+// @ts-ignore: decorator
+@lazy
 export const IMPORT_ENV: string = "env"; // holds abort
+// @ts-ignore: decorator
+@lazy
 export const IMPORT_WASI: string = "wasi_snapshot_preview1";
 
 // Levels of IMPORT_LOG.
@@ -157,23 +195,47 @@ export const STATUS_REFUSED: u32 = 3; // the configuration is refused
 export const STATUS_OWN: u32 = 16; // from here on the plugin's own: failed, do not retry
 
 // Kinds of plugin.
+// @ts-ignore: decorator
+@lazy
 export const KIND_TRANSFORM: string = "transform";
+// @ts-ignore: decorator
+@lazy
 export const KIND_SESSION: string = "session";
+// @ts-ignore: decorator
+@lazy
 export const KIND_SCD: string = "scd";
 
 // Columns that the host adds to what a session plugin is given: COLUMN_GROUP to
 // the rows of calve_accumulate, the others to the state of calve_finish.
+// @ts-ignore: decorator
+@lazy
 export const COLUMN_GROUP: string = "_group"; // uint32, the row of state that a row belongs to
+// @ts-ignore: decorator
+@lazy
 export const COLUMN_KEY: string = "_key"; // the session's key, of the model's type
+// @ts-ignore: decorator
+@lazy
 export const COLUMN_START: string = "_start"; // timestamp[us, UTC], of the first event
+// @ts-ignore: decorator
+@lazy
 export const COLUMN_END: string = "_end"; // timestamp[us, UTC], of the last event
+// @ts-ignore: decorator
+@lazy
 export const COLUMN_COUNT: string = "_count"; // int64, rows that were accumulated
+// @ts-ignore: decorator
+@lazy
 export const COLUMN_CLOSED: string = "_closed"; // bool, whether the session is over
 
 // Columns of the changes that an scd plugin is given, before the attributes,
 // and the column of its output that says what to do.
+// @ts-ignore: decorator
+@lazy
 export const COLUMN_OP: string = "_op"; // utf8, c created, u updated, d deleted, r read in a snapshot
+// @ts-ignore: decorator
+@lazy
 export const COLUMN_EFFECTIVE_AT: string = "_effective_at"; // timestamp[us, UTC]
+// @ts-ignore: decorator
+@lazy
 export const COLUMN_ACTION: string = "_action"; // int8
 
 // Values of COLUMN_ACTION.

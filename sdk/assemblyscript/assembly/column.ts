@@ -6,6 +6,7 @@ import { quote } from "./text";
 // required.
 export class Column {
   notNull: bool = false;
+  initialValue: string = ""; // of a column of state, as JSON; else null
 
   constructor(
     public name: string,
@@ -16,6 +17,12 @@ export class Column {
   // The same column, never null.
   required(): Column {
     this.notNull = true;
+    return this;
+  }
+
+  // The same column of state with an initial value, as JSON.
+  initial(json: string): Column {
+    this.initialValue = json;
     return this;
   }
 
@@ -95,6 +102,7 @@ export function describeColumns(columns: Column[]): string {
 function describeColumn(c: Column): string {
   let text = '{"name":' + quote(c.name) + ',"format":' + quote(c.format);
   if (c.notNull) text += ',"nullable":false';
+  if (c.initialValue.length > 0) text += ',"initial":' + c.initialValue;
   if (c.children.length > 0) text += ',"children":' + describeColumns(c.children);
   return text + "}";
 }

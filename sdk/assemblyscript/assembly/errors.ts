@@ -11,7 +11,8 @@ export class RowErrors {
   private column: TextBuilder = new TextBuilder(8, false);
   private message: TextBuilder = new TextBuilder(8, false);
 
-  constructor(private rows: i32) {}
+  // rows is how many rows the errors may be about.
+  constructor(public rows: i32) {}
 
   add(i: i32, code: string, column: string, message: string): void {
     if (this.seen == 0) this.begin();

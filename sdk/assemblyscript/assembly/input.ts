@@ -1,6 +1,6 @@
 import {
-  ARRAY_BUFFERS, ARRAY_CHILDREN, ARRAY_LENGTH, ARRAY_N_BUFFERS, BATCH_ARRAY, BATCH_META, BATCH_WATERMARK,
-  META_OFFSET, META_PARTITION, META_TIMESTAMP, META_TOPIC, NO_WATERMARK,
+  ARRAY_BUFFERS, ARRAY_CHILDREN, ARRAY_LENGTH, ARRAY_N_BUFFERS, COLUMN_GROUP, META_OFFSET, META_PARTITION,
+  META_TIMESTAMP, META_TOPIC, NO_WATERMARK,
 } from "./abi";
 import { Column } from "./column";
 import { bitAt, take } from "./memory";
@@ -50,7 +50,7 @@ export class Slots<T> {
 }
 
 // What the readers of columns have in common.
-class Reader {
+export class Reader {
   valid: usize;
   data: usize;
   rows: i32;
@@ -77,7 +77,7 @@ class Reader {
 
 // @ts-ignore: decorator
 @inline
-function checkRow(i: i32, rows: i32): void {
+export function checkRow(i: i32, rows: i32): void {
   if (<u32>i >= <u32>rows) outside(i, rows);
 }
 
@@ -198,21 +198,31 @@ export class Texts extends Reader {
 }
 
 // Batch is the rows of one call. It and all that it hands out last until the
-// transform returns.
+// function that gets it returns.
 export class Batch {
   // The number of rows.
   rows: i32;
-  private vectors: Vector[];
-  private meta: usize;
-  private watermarkUs: i64;
+  vectors: Vector[];
+  private present: usize; // of versions in force; 0: all rows are there
 
-  constructor(batch: usize, columns: Column[]) {
-    const array = <usize>load<u32>(batch, BATCH_ARRAY);
+  // array is a struct array of those columns.
+  constructor(
+    array: usize,
+    columns: Column[],
+    private meta: usize = 0,
+    private watermarkUs: i64 = NO_WATERMARK,
+  ) {
     this.rows = <i32>load<i64>(array, ARRAY_LENGTH);
     this.vectors = new Array<Vector>(columns.length);
     for (let i = 0; i < columns.length; i++) this.vectors[i] = new Vector(columns[i], childOf(array, i));
-    this.meta = load<u32>(batch, BATCH_META);
-    this.watermarkUs = load<i64>(batch, BATCH_WATERMARK);
+    this.present = bufferOf(array, 0);
+  }
+
+  // Whether row i is there: of the versions in force, those that there are; of
+  // other batches, all.
+  has(i: i32): bool {
+    checkRow(i, this.rows);
+    return this.present == 0 || bitAt(this.present, i);
   }
 
   // A column of any type, to pass through.
@@ -278,7 +288,13 @@ export class Batch {
     return this.meta != 0 ? new Positions(this.meta) : null;
   }
 
-  private find(name: string, format: string): Vector {
+  // The row of state that each row belongs to.
+  groups(): Values<i32> {
+    return new Values<i32>(this.find(COLUMN_GROUP, "I"));
+  }
+
+  // The column of that name, whose format begins like that.
+  find(name: string, format: string): Vector {
     for (let i = 0; i < this.vectors.length; i++) {
       const v = this.vectors[i];
       if (v.column.name != name) continue;

@@ -1,12 +1,21 @@
 import {
+  ACTION_DELETE, ACTION_IGNORE, ACTION_NEW_VERSION, ACTION_OVERWRITE,
   ARRAY_BUFFERS, ARRAY_CHILDREN, ARRAY_LENGTH, ARRAY_N_BUFFERS, ARRAY_N_CHILDREN, ARRAY_NULL_COUNT, ARRAY_SIZE,
   OUTPUT_ARRAY, OUTPUT_ROWS, OUTPUT_SELECTION, OUTPUT_STREAM,
 } from "./abi";
 import { BooleanBuilder, Builder, DecimalBuilder, TextBuilder, ValueBuilder } from "./builder";
 import { Column } from "./column";
 import { RowErrors } from "./errors";
-import { Vector } from "./input";
+import { Vector, checkRow } from "./input";
 import { bitmapBytes, clearBit, setBits, take, takeZero } from "./memory";
+
+// Action is what to do with a change.
+export enum Action {
+  Ignore = ACTION_IGNORE,
+  Overwrite = ACTION_OVERWRITE,
+  NewVersion = ACTION_NEW_VERSION,
+  Delete = ACTION_DELETE,
+}
 
 // Output is the rows that a transform makes. As a rule it has a row for each row of
 // the input, at the same place: rows not set are null, and rows dropped or reported
@@ -21,6 +30,8 @@ export class Output {
   private room: i32 = 0;
   private count: i32 = 0;
   private last: i32 = 0;
+  private actions: usize = 0; // of decisions
+  unset: Vector[] | null = null; // what columns that are not set are; null: they must be set
 
   constructor(
     private number: u32,
@@ -100,8 +111,21 @@ export class Output {
   // if none in particular), message is for a person. The first error of a row
   // counts.
   rowError(i: i32, code: string, column: string, message: string): void {
-    this.checkRow(i);
+    checkRow(i, this.errors.rows);
     this.errors.add(i, code, column, message);
+  }
+
+  // Sets what to do with change i. A change without an action is ignored. Only a
+  // plugin of kind scd has actions.
+  action(i: i32, action: Action): void {
+    this.checkRow(i);
+    if (this.actions == 0) throw new Error("an action of a plugin that is not of kind scd");
+    store<u8>(this.actions + i, <u8>action);
+  }
+
+  // Prepares for changes to be decided upon, to be ignored at first.
+  beginActions(): void {
+    this.actions = takeZero(<usize>this.rows + 1);
   }
 
   // Says that the output's rows are those of addRow, none before the first.
@@ -146,19 +170,32 @@ export class Output {
       throw new Error("an output with rows of its own cannot drop rows: do not add them");
     }
     const rows = this.own ? this.count : this.rows;
-    const children = takeZero(<usize>this.columns.length << 2);
-    for (let i = 0; i < this.columns.length; i++) {
-      store<u32>(children + (<usize>i << 2), <u32>this.finishColumn(i, rows));
+    const first = this.actions != 0 ? 1 : 0, n = first + this.columns.length;
+    const children = takeZero(<usize>n << 2);
+    if (first > 0) store<u32>(children, <u32>this.actionArray());
+    for (let i = first; i < n; i++) {
+      store<u32>(children + (<usize>i << 2), <u32>this.finishColumn(i - first, rows));
     }
     store<u32>(to, this.number, OUTPUT_STREAM);
-    store<u32>(to, <u32>table(rows, this.columns.length, children), OUTPUT_ARRAY);
+    store<u32>(to, <u32>table(rows, n, children), OUTPUT_ARRAY);
     store<u32>(to, <u32>this.selection, OUTPUT_SELECTION);
     if (this.own && this.origins == 0) this.growOrigins();
     store<u32>(to, <u32>this.origins, OUTPUT_ROWS);
   }
 
+  // The ArrowArray of the column _action.
+  private actionArray(): usize {
+    const a = takeZero(ARRAY_SIZE), buffers = takeZero(8);
+    store<u32>(buffers, <u32>this.actions, 4);
+    store<i64>(a, this.rows, ARRAY_LENGTH);
+    store<i64>(a, 2, ARRAY_N_BUFFERS);
+    store<u32>(a, <u32>buffers, ARRAY_BUFFERS);
+    return a;
+  }
+
   private finishColumn(i: i32, rows: i32): usize {
-    const name = this.columns[i].name, b = this.builders[i];
+    const name = this.columns[i].name, b = this.builders[i], unset = this.unset;
+    if (b == null && unset != null) return unset[i].array;
     if (b == null) throw new Error('output column "' + name + '" was not set');
     if (b.passed == 0) return columnArray(b, rows, true);
     if (this.own) {
@@ -190,8 +227,7 @@ export class Output {
   }
 
   private checkRow(i: i32): void {
-    if (<u32>i < <u32>this.rows) return;
-    throw new Error("row " + i.toString() + " is outside the batch of " + this.rows.toString() + " rows");
+    checkRow(i, this.rows);
   }
 
   private growOrigins(): void {

@@ -7,16 +7,24 @@ pub struct Column {
     pub format: String,
     pub required: bool,
     pub children: Vec<Column>,
+    /// Of a column of state: its initial value as JSON, else null.
+    pub initial: Option<String>,
 }
 
 impl Column {
     fn new(name: &str, format: &str, children: Vec<Column>) -> Column {
-        Column { name: name.into(), format: format.into(), required: false, children }
+        Column { name: name.into(), format: format.into(), required: false, children, initial: None }
     }
 
     /// The same column, never null.
     pub fn required(mut self) -> Column {
         self.required = true;
+        self
+    }
+
+    /// The same column of state with an initial value, as JSON.
+    pub fn initial(mut self, json: &str) -> Column {
+        self.initial = Some(json.into());
         self
     }
 

@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 use crate::host::{log, Level};
 use crate::input::Batch;
 use crate::output::{pad, Outputs, Set, Slot, Stream};
-use crate::plugin::{Plugin, Transform};
+use crate::plugin::{Plugin, Work};
 use crate::raw::{address, at, columns_at, slice_at, ArrowArray, ArrowSchema, BatchStruct, OutputStruct, ResultStruct};
+use crate::state::State;
 
 /// The state of the instance.
 #[derive(Default)]
@@ -22,10 +23,13 @@ struct Guest {
 
 /// What calve_init made.
 struct Opened {
-    transform: Transform,
+    work: Work,
     input: Vec<Column>,
+    beside: Vec<Column>, // of calve_finish, or of what is in force
+    state: Vec<Column>,
     meta: Vec<Column>,
     outputs: Outputs,
+    after: Outputs, // of calve_accumulate and calve_merge
 }
 
 static mut GUEST: Option<Guest> = None;
@@ -75,7 +79,11 @@ fn open(plugin: Plugin, json: &str, frame: &mut Frame) -> Result<Opened> {
     let schema = member(json, "input_schema").and_then(|n| n.parse().ok()).ok_or_else(malformed)?;
     let input = unsafe { columns_at(schema) };
     let refused = |e: Error| Error { status: abi::STATUS_REFUSED, ..e };
-    let transform = (plugin.make)(&config, &input).map_err(refused)?;
+    let beside = match member(json, "state_schema").and_then(|n| n.parse().ok()) {
+        Some(0) | None => vec![],
+        Some(schema) => unsafe { columns_at(schema) },
+    };
+    let work = (plugin.make)(&config, &input).map_err(refused)?;
     frame.clear();
     let mut streams = vec![plugin.output];
     if let Some(derive) = &plugin.derive {
@@ -84,23 +92,92 @@ fn open(plugin: Plugin, json: &str, frame: &mut Frame) -> Result<Opened> {
     }
     streams.extend(plugin.more);
     let meta = vec![Column::string(""), Column::int(""), Column::long(""), Column::timestamptz("")];
-    Ok(Opened { transform, input, meta, outputs: Outputs::new(streams) })
+    let after = Outputs::new(vec![plugin.state.clone()]);
+    Ok(Opened { work, input, beside, state: plugin.state, meta, outputs: Outputs::new(streams), after })
 }
 
-pub fn process(batch: u32) -> u32 {
-    let g = guest();
-    let frame = &mut g.frame;
-    let o = match &mut g.opened {
-        Some(opened) => opened,
-        None => return frame.fail(Error::new("calve_process before calve_init")),
+/// Runs a call on the batch at that address, and writes what `run` returns.
+fn answer(batch: u32, run: for<'a> fn(&'a mut Opened, &BatchStruct) -> Result<&'a Outputs>) -> u32 {
+    let Guest { frame, opened, .. } = guest();
+    let result = match opened {
+        Some(opened) => run(opened, unsafe { at(batch) }),
+        None => Err(Error::new("a call before calve_init")),
     };
-    let input = unsafe { Batch::at(at::<BatchStruct>(batch), &o.input, &o.meta) };
-    o.outputs.begin(input.len());
-    let run = (o.transform)(&input, &o.outputs.main());
-    match run.and_then(|()| o.outputs.take_failure()).and_then(|()| frame.succeed(&o.outputs)) {
+    let written = result.and_then(|outputs| {
+        outputs.take_failure()?;
+        frame.succeed(outputs)
+    });
+    match written {
         Ok(()) => address(&frame.result),
         Err(e) => frame.fail(e),
     }
+}
+
+fn not_of_kind<T>(kind: &str) -> Result<T> {
+    Err(Error::new(format!("the plugin is not of kind {}", kind)))
+}
+
+pub fn process(batch: u32) -> u32 {
+    answer(batch, |o, batch| {
+        let input = unsafe { Batch::at(batch, &o.input, &o.meta) };
+        o.outputs.begin(input.len());
+        match &o.work {
+            Work::Transform(transform) => transform(&input, &o.outputs.main())?,
+            Work::Scd(decide) => {
+                o.outputs.begin_actions();
+                let in_force = unsafe { Batch::beside(batch.state, &o.beside) };
+                decide(&input, &in_force, &o.outputs.main())?;
+            }
+            Work::Session(_) => return not_of_kind(abi::KIND_TRANSFORM),
+        }
+        Ok(&o.outputs)
+    })
+}
+
+pub fn accumulate(batch: u32) -> u32 {
+    answer(batch, |o, batch| {
+        let session = match &o.work {
+            Work::Session(session) => session,
+            _ => return not_of_kind(abi::KIND_SESSION),
+        };
+        let input = unsafe { Batch::at(batch, &o.input, &o.meta) };
+        let rows = unsafe { Batch::beside(batch.state, &o.state) };
+        o.after.begin(rows.len());
+        o.after.begin_errors(input.len());
+        let state = unsafe { State::new(rows, o.after.main()) };
+        session.accumulate(&input, input.groups()?, &state)?;
+        state.keep();
+        Ok(&o.after)
+    })
+}
+
+pub fn merge(batch: u32) -> u32 {
+    answer(batch, |o, batch| {
+        let session = match &o.work {
+            Work::Session(session) => session,
+            _ => return not_of_kind(abi::KIND_SESSION),
+        };
+        let (into, from) = unsafe { (Batch::beside(batch.array, &o.state), Batch::beside(batch.state, &o.state)) };
+        o.after.begin(into.len());
+        o.after.begin_errors(0);
+        let state = unsafe { State::new(into, o.after.main()) };
+        session.merge(&state, &from)?;
+        state.keep();
+        Ok(&o.after)
+    })
+}
+
+pub fn finish(batch: u32) -> u32 {
+    answer(batch, |o, batch| {
+        let session = match &o.work {
+            Work::Session(session) => session,
+            _ => return not_of_kind(abi::KIND_SESSION),
+        };
+        let input = unsafe { Batch::at(batch, &o.beside, &o.meta) };
+        o.outputs.begin(input.len());
+        session.finish(&input, &o.outputs.main())?;
+        Ok(&o.outputs)
+    })
 }
 
 /// The structs of one result. The host reads them until the next call; what is
@@ -140,7 +217,13 @@ impl Frame {
 
     /// Writes the result of calve_init for a derived output.
     fn announce(&mut self, columns: &[Column]) {
-        let root = Column { name: String::new(), format: "+s".into(), required: true, children: columns.to_vec() };
+        let root = Column {
+            name: String::new(),
+            format: "+s".into(),
+            required: true,
+            children: columns.to_vec(),
+            initial: None,
+        };
         let schema = self.schema(&root);
         self.outputs.push(OutputStruct { stream: abi::STREAM_MAIN, schema, ..OutputStruct::default() });
         self.result.n_outputs = 1;
@@ -219,7 +302,11 @@ impl Frame {
         if own && stream.selects.get() {
             return Err(Error::new("an output with rows of its own cannot drop rows: do not add them"));
         }
-        let mut children = Vec::with_capacity(stream.columns.len());
+        let mut children = Vec::with_capacity(stream.columns.len() + 1);
+        if let Some(actions) = all.actions.borrow().as_ref() {
+            let values = if actions.is_empty() { address(&NOWHERE) } else { address(actions.as_slice()) };
+            children.push(self.column(rows, 0, vec![0, values]));
+        }
         for (column, slot) in stream.columns.iter().zip(&stream.slots) {
             let slot = &mut *slot.borrow_mut();
             children.push(match slot.set {

@@ -10,6 +10,7 @@ pub struct Batch<'a> {
     columns: Vec<Values<'a>>,
     meta: Option<Vec<Values<'a>>>,
     watermark: i64,
+    present: Valid<'a>, // of versions in force
 }
 
 /// A column of the input as a whole, to be passed through.
@@ -44,6 +45,24 @@ impl<'a> Batch<'a> {
             columns: values_at(columns, array),
             meta: (batch.meta != 0).then(|| values_at(meta, at(batch.meta))),
             watermark: batch.watermark,
+            present: Valid(&[]),
+        }
+    }
+
+    /// The rows beside those of a call: state, or versions in force.
+    ///
+    /// # Safety
+    /// As for [`Batch::at`]; the address is that of a struct array.
+    pub(crate) unsafe fn beside(array: u32, columns: &'a [Column]) -> Batch<'a> {
+        let array: &ArrowArray = at(array);
+        let rows = array.length as usize;
+        let present = slice_at::<u32>(array.buffers, 1).first().map_or(0, |&b| b);
+        Batch {
+            rows,
+            columns: values_at(columns, array),
+            meta: None,
+            watermark: abi::NO_WATERMARK,
+            present: Valid(slice_at(present, (rows + 7) / 8)),
         }
     }
 
@@ -51,6 +70,13 @@ impl<'a> Batch<'a> {
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.rows
+    }
+
+    /// Tells whether row i is there: of the versions in force, those that there
+    /// are; of other batches, all.
+    #[inline]
+    pub fn has(&self, i: usize) -> bool {
+        self.present.get(i)
     }
 
     /// The model's event time watermark in microseconds since 1970-01-01 UTC.
@@ -120,7 +146,16 @@ impl<'a> Batch<'a> {
         })
     }
 
-    fn find(&self, name: &str, format: &str) -> Result<Values<'a>> {
+    /// The groups that rows belong to.
+    pub(crate) fn groups(&self) -> Result<&'a [u32]> {
+        Ok(self.find(abi::COLUMN_GROUP, "I")?.numbers().values)
+    }
+
+    pub(crate) fn columns(&self) -> &[Values<'a>] {
+        &self.columns
+    }
+
+    pub(crate) fn find(&self, name: &str, format: &str) -> Result<Values<'a>> {
         match self.columns.iter().find(|v| v.column.name == name) {
             Some(v) if v.column.format.starts_with(format) => Ok(*v),
             Some(v) => Err(Error::new(format!(
@@ -149,6 +184,10 @@ impl<'a> Values<'a> {
             *to = *from;
         }
         Values { column, source, rows, valid: Valid(slice_at(buffers[0], (rows + 7) / 8)), buffers }
+    }
+
+    pub(crate) fn buffer(&self, i: usize) -> u32 {
+        self.buffers[i]
     }
 
     /// The buffer of values. The host made it of the column's type, which the

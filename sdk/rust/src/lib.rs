@@ -47,6 +47,7 @@ mod input;
 mod output;
 mod plugin;
 mod raw;
+mod state;
 mod text;
 mod time;
 
@@ -55,8 +56,9 @@ pub use config::Config;
 pub use error::{Error, Result};
 pub use host::{count, log, log_enabled, observe, Level};
 pub use input::{Batch, Binaries, Booleans, Numbers, Position, Strings, Values};
-pub use output::{BinaryBuilder, BooleanBuilder, Number, NumberBuilder, Output, StringBuilder};
+pub use output::{Action, BinaryBuilder, BooleanBuilder, Number, NumberBuilder, Output, StringBuilder};
 pub use plugin::Plugin;
+pub use state::{Session, State, StateBooleans, StateNumbers};
 pub use time::{parse_date, parse_timestamp};
 
 /// Makes a [`Plugin`] the module's plugin. Use it once, at the top of the crate.
@@ -88,6 +90,21 @@ macro_rules! plugin {
             #[no_mangle]
             pub extern "C" fn calve_process(batch: u32) -> u32 {
                 $crate::guest::process(batch)
+            }
+
+            #[no_mangle]
+            pub extern "C" fn calve_accumulate(batch: u32) -> u32 {
+                $crate::guest::accumulate(batch)
+            }
+
+            #[no_mangle]
+            pub extern "C" fn calve_merge(batch: u32) -> u32 {
+                $crate::guest::merge(batch)
+            }
+
+            #[no_mangle]
+            pub extern "C" fn calve_finish(batch: u32) -> u32 {
+                $crate::guest::finish(batch)
             }
 
             #[no_mangle]

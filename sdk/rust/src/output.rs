@@ -24,8 +24,20 @@ pub struct Output<'a> {
 pub(crate) struct Outputs {
     pub streams: Vec<Stream>,
     pub errors: RefCell<RowErrors>,
-    rows: Cell<usize>, // of the input
+    pub actions: RefCell<Option<Vec<i8>>>, // of decisions
+    rows: Cell<usize>,                     // of the output
+    error_rows: Cell<usize>,               // that a row error may be about
     failure: RefCell<Option<Error>>,
+}
+
+/// What to do with a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i8)]
+pub enum Action {
+    Ignore = abi::ACTION_IGNORE as i8,
+    Overwrite = abi::ACTION_OVERWRITE as i8,
+    NewVersion = abi::ACTION_NEW_VERSION as i8,
+    Delete = abi::ACTION_DELETE as i8,
 }
 
 pub(crate) struct Stream {
@@ -142,7 +154,9 @@ impl Outputs {
         Outputs {
             streams: streams.into_iter().map(stream).collect(),
             errors: RefCell::default(),
+            actions: RefCell::default(),
             rows: Cell::new(0),
+            error_rows: Cell::new(0),
             failure: RefCell::new(None),
         }
     }
@@ -150,6 +164,8 @@ impl Outputs {
     /// Prepares for a batch of that many rows.
     pub fn begin(&mut self, rows: usize) {
         self.rows.set(rows);
+        self.error_rows.set(rows);
+        *self.actions.get_mut() = None;
         *self.failure.get_mut() = None;
         self.errors.get_mut().clear();
         for s in &mut self.streams {
@@ -162,6 +178,16 @@ impl Outputs {
                 slot.get_mut().building = false;
             }
         }
+    }
+
+    /// Prepares for changes to be decided upon, to be ignored at first.
+    pub fn begin_actions(&mut self) {
+        *self.actions.get_mut() = Some(vec![0; self.rows.get()]);
+    }
+
+    /// Says that row errors are about that many rows instead.
+    pub fn begin_errors(&mut self, rows: usize) {
+        self.error_rows.set(rows);
     }
 
     pub fn main(&self) -> Output<'_> {
@@ -188,7 +214,10 @@ impl Outputs {
     }
 
     fn is_row(&self, i: usize) -> bool {
-        let rows = self.rows.get();
+        self.is_row_of(i, self.rows.get())
+    }
+
+    fn is_row_of(&self, i: usize, rows: usize) -> bool {
         if i >= rows {
             self.fail(format!("row {} is outside the batch of {} rows", i, rows));
         }
@@ -292,8 +321,28 @@ impl<'a> Output<'a> {
     /// at fault ("" if none in particular), `message` is for a person. The first
     /// error of a row counts.
     pub fn row_error(&self, i: usize, code: &str, column: &str, message: &str) {
-        if self.all.is_row(i) {
+        if self.all.is_row_of(i, self.all.error_rows.get()) {
             self.all.errors.borrow_mut().add(i, code, column, message);
+        }
+    }
+
+    /// Sets what to do with change i. A change without an action is ignored. Only
+    /// a plugin of kind scd has actions.
+    pub fn action(&self, i: usize, action: Action) {
+        match self.all.actions.borrow_mut().as_mut() {
+            None => self.all.fail("an action of a plugin that is not of kind scd".into()),
+            Some(actions) if self.all.is_row(i) => actions[i] = action as i8,
+            Some(_) => {}
+        }
+    }
+
+    /// Makes columns that were not set those of a batch.
+    pub(crate) fn keep_unset(&self, columns: &[Values]) {
+        for (slot, column) in self.stream.slots.iter().zip(columns) {
+            let set = &mut slot.borrow_mut().set;
+            if *set == Set::Nothing {
+                *set = Set::Passed(column.source);
+            }
         }
     }
 
@@ -705,6 +754,33 @@ mod tests {
         let mut slot = all.streams[0].slots[0].borrow_mut();
         assert_eq!((i64::unwrap(take(&mut slot.numbers)), slot.valid[0]), (vec![7, 0, 9], 0b101));
         assert_eq!(all.streams[0].slots[1].borrow().offsets, [0, 0, 1]);
+    }
+
+    #[test]
+    fn changes_are_ignored_until_an_action_is_set() {
+        let mut all = Outputs::new(vec![vec![Column::long("n")]]);
+        all.begin(3);
+        all.main().action(0, Action::Delete);
+        assert!(all.take_failure().is_err(), "an action of a transform");
+        all.begin(3);
+        all.begin_actions();
+        all.main().action(1, Action::NewVersion);
+        all.main().action(2, Action::Delete);
+        assert_eq!(all.actions.borrow().as_deref(), Some(&[0, 2, 3][..]));
+        all.main().action(3, Action::Overwrite);
+        assert_eq!(all.take_failure(), Err(Error::new("row 3 is outside the batch of 3 rows")));
+    }
+
+    #[test]
+    fn row_errors_may_be_about_other_rows_than_the_output_has() {
+        let mut all = Outputs::new(vec![vec![Column::long("n")]]);
+        all.begin(1);
+        all.begin_errors(3);
+        all.main().row_error(2, "code", "", "");
+        assert_eq!(all.take_failure(), Ok(()));
+        all.main().row_error(3, "code", "", "");
+        assert_eq!(all.take_failure(), Err(Error::new("row 3 is outside the batch of 3 rows")));
+        assert_eq!(all.errors.borrow().rows, [2]);
     }
 
     #[test]

@@ -97,6 +97,25 @@ pub(crate) unsafe fn slice_at<'a, T>(address: u32, n: usize) -> &'a [T] {
     core::slice::from_raw_parts(address as usize as *const T, n)
 }
 
+/// A struct that the host lets the guest change.
+///
+/// # Safety
+/// As for [`at`], and nothing else reads or changes it meanwhile.
+pub(crate) unsafe fn at_mut<'a, T>(address: u32) -> &'a mut T {
+    &mut *(address as usize as *mut T)
+}
+
+/// Values that the host lets the guest change; none at address 0.
+///
+/// # Safety
+/// As for [`at_mut`], for `n` values.
+pub(crate) unsafe fn slice_at_mut<'a, T>(address: u32, n: usize) -> &'a mut [T] {
+    if address == 0 || n == 0 {
+        return &mut [];
+    }
+    core::slice::from_raw_parts_mut(address as usize as *mut T, n)
+}
+
 /// # Safety
 /// The address is that of terminated text.
 unsafe fn text_at(address: u32) -> String {
@@ -119,6 +138,7 @@ pub(crate) unsafe fn columns_at(schema: u32) -> Vec<Column> {
             format: text_at(c.format),
             required: c.flags & i64::from(crate::abi::FLAG_NULLABLE) == 0,
             children: columns_at(child),
+            initial: None,
         }
     };
     children.iter().map(column).collect()

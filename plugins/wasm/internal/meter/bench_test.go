@@ -32,14 +32,29 @@ func mix() *asm.Module {
 		asm.Op(asm.LocalGet, 1))...)
 }
 
-// BenchmarkCost compares a loop as it is with the same loop metered.
+// calls is a loop that does no more than call a short function.
+func calls() *asm.Module {
+	m := withF(i32, i32, i32, asm.Code(
+		[]byte{asm.Loop, asm.Void},
+		asm.Op(asm.LocalGet, 1), asm.Op(asm.LocalGet, 0), asm.Op(asm.Call, 1), asm.Op(asm.LocalSet, 1),
+		asm.Op(asm.LocalGet, 0), asm.Const(1), []byte{asm.I32Sub}, asm.Op(asm.LocalTee, 0), []byte{asm.BrIf, 0, asm.End},
+		asm.Op(asm.LocalGet, 1))...)
+	two := []byte{asm.I32, asm.I32}
+	m.Func(two, i32, none, asm.Code(asm.Op(asm.LocalGet, 0), asm.Op(asm.LocalGet, 1), []byte{0x73}, asm.Const(31), []byte{0x6c})...)
+	return m
+}
+
+// BenchmarkCost compares loops as they are with the same loops metered.
 func BenchmarkCost(b *testing.B) {
 	const iterations = 1 << 20
 	ctx := context.Background()
 	for _, c := range []struct {
 		name   string
 		module []byte
-	}{{"plain", mix().Bytes()}, {"metered", rewrite(b, mix())}} {
+	}{
+		{"work/plain", mix().Bytes()}, {"work/metered", rewrite(b, mix())},
+		{"calls/plain", calls().Bytes()}, {"calls/metered", rewrite(b, calls())},
+	} {
 		b.Run(c.name, func(b *testing.B) {
 			r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2))
 			defer func() { _ = r.Close(ctx) }()

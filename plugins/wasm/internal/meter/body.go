@@ -94,9 +94,18 @@ type body struct {
 	locals    int // parameters included
 	code      []byte
 	edits     []edit
+	calls     []uint32 // the functions it calls, but through a table
+	indirect  bool     // it calls through a table
+	inlined   int      // bytes that count with its own, of what it calls
+	loops     int
 	branches  int
 	passed    int
 	loopDepth int
+
+	// while scanning
+	frames       []frame
+	header       *dispatch // whose first blocks are being opened
+	before, last setting   // of the operation before this one, and of this one
 }
 
 // codePerCheck is the bytes of code that count as one more unit.
@@ -129,53 +138,44 @@ func (m *module) scan(data []byte, fn signature) (*body, error) {
 		return nil, r.err
 	}
 	b.groups, b.code = data[start:r.pos], data[r.pos:]
-	b.edits = append(b.edits, edit{kind: editCheck, weight: weightOf(len(b.code))})
-	return b, m.scanCode(b)
+	b.edits = append(b.edits, edit{kind: editCheck})
+	if err := m.scanCode(b); err != nil {
+		return nil, err
+	}
+	b.edits[0].weight = weightOf(len(b.code) + b.inlined)
+	return b, nil
 }
-
-// frame is an open block; loop is the index of its edit, or -1.
-type frame struct{ loop int }
 
 func (m *module) scanCode(b *body) error {
 	r := &reader{data: b.code}
-	frames := []frame{{loop: -1}}
-	for len(frames) > 0 {
+	b.frames = append(b.frames, frame{})
+	for len(b.frames) > 0 {
 		at := r.pos
 		op := r.byte()
 		if r.err != nil {
 			return r.err
 		}
+		b.before, b.last = b.last, setting{}
 		switch op {
 		case opBlock, opLoop, opIf:
-			f := frame{loop: -1}
 			m.blockType(r, b)
-			if op == opLoop {
-				f.loop = len(b.edits)
-				b.loopDepth++
-				b.edits = append(b.edits, edit{kind: editCheck, pos: r.pos})
-			}
-			b.branches++
-			frames = append(frames, f)
+			b.open(op, at, r.pos)
 		case opEnd:
-			if f := frames[len(frames)-1]; f.loop >= 0 {
-				e := &b.edits[f.loop]
-				e.weight = weightOf(at - e.pos)
-				b.loopDepth--
-			}
-			frames = frames[:len(frames)-1]
+			b.close(at)
 		default:
 			m.scanOp(r, b, op, at)
 		}
 		if r.err != nil {
 			return r.err
 		}
-		if err := b.bounded(len(frames)); err != nil {
+		if err := b.bounded(len(b.frames)); err != nil {
 			return err
 		}
 	}
 	if r.pos != len(b.code) {
 		r.fail("%d bytes after the end of a function", len(b.code)-r.pos)
 	}
+	b.frames = nil
 	return r.err
 }
 
@@ -215,15 +215,19 @@ func (m *module) scanOp(r *reader, b *body, op byte, at int) {
 	case op >= opFirstMemory && op <= opLastMemory:
 		r.memoryArgument()
 	case op == opLocalGet || op == opLocalSet || op == opLocalTee:
-		if l := r.u32(); r.err == nil && int(l) >= b.locals {
+		l := r.u32()
+		if r.err == nil && int(l) >= b.locals {
 			r.fail("local %d of %d", l, b.locals)
 		}
+		b.last = setting{done: op == opLocalSet && b.before.begun, value: b.before.value, local: l}
 	case op == opGlobalGet || op == opGlobalSet:
 		if g := r.u32(); r.err == nil && int(g) >= m.globals {
 			r.fail("global %d of %d", g, m.globals)
 		}
 	case op == opCall:
 		if f := m.function(r); r.err == nil {
+			b.calls = append(b.calls, f)
+			b.inlined += m.inlined[f]
 			b.pass(m.types[m.functions[f]])
 		}
 	case op == opMemoryGrow:
@@ -246,13 +250,13 @@ func (m *module) scanControl(r *reader, b *body, op byte, at int) {
 	case opElse:
 		b.branches++
 	case opBr:
-		r.u32()
+		b.branch(r.u32(), at)
 	case opBrIf:
 		b.branches++
-		r.u32()
+		b.branch(r.u32(), at)
 	case opBrTable:
 		for range r.count(maxBodyBytes, "targets of a br_table") + 1 {
-			if r.u32(); r.err != nil {
+			if b.branch(r.u32(), at); r.err != nil {
 				return
 			}
 		}
@@ -262,6 +266,8 @@ func (m *module) scanControl(r *reader, b *body, op byte, at int) {
 			r.fail("type %d of %d", t, len(m.types))
 		}
 		if r.err == nil {
+			b.indirect = true
+			b.inlined += codePerCheck // whatever is called: see inliner
 			b.pass(m.types[t])
 		}
 	case opSelectTyped:
@@ -271,7 +277,7 @@ func (m *module) scanControl(r *reader, b *body, op byte, at int) {
 	case opMemorySize, opRefNull:
 		r.byte()
 	case opI32Const:
-		r.signed(5)
+		b.last = setting{begun: true, value: r.signed(5)}
 	case opI64Const:
 		r.signed(10)
 	case opF32Const:

@@ -13,32 +13,49 @@ func (g *generator) code(Options) error {
 	if r.err == nil && n != len(defined) {
 		return fmt.Errorf("%w: %d functions declared, %d defined", ErrInvalid, len(defined), n)
 	}
+	bodies, err := g.m.bodies(r, n)
+	if err != nil {
+		return err
+	}
 	out := appendU32(make([]byte, 0, len(r.data)+len(r.data)/8), uint32(n+3))
 	locals := 0
 	var buffer []byte
-	for _, t := range defined {
-		data := r.bytes(r.count(maxBodyBytes, "bytes in one function"))
-		if r.err != nil {
-			return r.err
-		}
-		b, err := g.m.scan(data, g.m.types[t])
+	for i, t := range defined {
+		b, err := g.m.scan(bodies[i], g.m.types[t])
 		if err != nil {
 			return fmt.Errorf("read code section: %w", err)
 		}
 		if locals += b.locals; locals > maxAllLocals {
 			return fmt.Errorf("%w: the functions have more than %d locals together", ErrTooLarge, maxAllLocals)
 		}
+		if g.m.inlined[g.m.imported+i] > 0 {
+			b.edits = b.edits[1:] // without the check at its entry
+		}
 		buffer = g.rewrite(buffer[:0], b)
 		out = append(appendU32(out, uint32(len(buffer))), buffer...)
-	}
-	if err := r.end("code"); err != nil {
-		return err
 	}
 	for _, f := range [][]byte{g.exitBody(), g.chargeBody(), g.growBody()} {
 		out = append(appendU32(out, uint32(len(f))), f...)
 	}
 	g.sections[secCode] = out
 	return nil
+}
+
+// bodies reads n functions, and finds those that need no check at their entry.
+func (m *module) bodies(r *reader, n int) ([][]byte, error) {
+	bodies := make([][]byte, n)
+	in := newInliner(m)
+	for i := range bodies {
+		bodies[i] = r.bytes(r.count(maxBodyBytes, "bytes in one function"))
+		if r.err != nil {
+			return nil, r.err
+		}
+		if err := in.add(m.imported+i, bodies[i]); err != nil {
+			return nil, fmt.Errorf("read code section: %w", err)
+		}
+	}
+	in.decide()
+	return bodies, r.end("code")
 }
 
 // rewrite writes a body with its edits applied and one more local.

@@ -35,7 +35,7 @@ func samples() []*asm.Module {
 	globals.Global(7)
 	return []*asm.Module{
 		withF(i32, i32, i32, sum...), withF(i32, i32, none, fill...), withF(i32, i32, none, grow...),
-		withF(i32, i32, none, branches...), indirect, globals,
+		withF(i32, i32, none, branches...), indirect, globals, counting(), calls(),
 	}
 }
 

@@ -52,6 +52,7 @@ type module struct {
 	names     []byte           // payload of the custom section "name", its name included
 	types     []signature
 	functions []uint32 // type of each function, imported ones first
+	inlined   []int    // of each function: bytes that count with its callers', 0: it counts itself
 	imported  int      // functions that are imported
 	globals   int
 	exports   map[string]export
