@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -37,6 +38,10 @@ type ChangeError struct {
 	Change
 	Offset int64 // of the first record that needs it
 }
+
+// ErrNameTaken: a field that no column reads needs a column of a name that
+// another column has. Nothing was made of the slice.
+var ErrNameTaken = errors.New("the name of a new column is taken")
 
 func (e *ChangeError) Error() string {
 	var parts []string

@@ -107,7 +107,7 @@ func (c *changesReader) read(_ context.Context, index int32, r *record.Record, r
 		rows.filtered++
 		return nil, nil
 	case debezium.Truncate:
-		return nil, &TruncateError{Table: c.source.Name()}
+		return nil, rows.truncate(c.f.Decoder, index, &c.source)
 	}
 	return c.readChange(index, r, op, rows), nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -243,8 +244,29 @@ func TestTruncateStops(t *testing.T) {
 	}
 	_, _, err = d.Decode(context.Background(), values(event(t, "postgres-create"), event(t, "postgres-truncate")))
 	var truncated *TruncateError
-	if !errors.As(err, &truncated) || truncated.Table != "shop.public.customers" || !strings.Contains(err.Error(), "t/0") || !strings.Contains(err.Error(), "offset 1") {
-		t.Errorf("got error %v, want one that names shop.public.customers, t/0 and offset 1", err)
+	if !errors.As(err, &truncated) || truncated.Table != "shop.public.customers" || !strings.Contains(err.Error(), "t/0") || !strings.Contains(err.Error(), "offset 1") || !strings.Contains(err.Error(), "on_truncate to ignore") {
+		t.Errorf("got error %v, want one that names shop.public.customers, t/0, offset 1 and on_truncate", err)
+	}
+}
+
+func TestIgnoredTruncationsAreFilteredAndTold(t *testing.T) {
+	spec := customers()
+	spec.IgnoreTruncations = true
+	d, err := Compile(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, rejects, err := d.Decode(context.Background(), values(event(t, "postgres-truncate"), event(t, "postgres-create"), event(t, "postgres-truncate")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer batch.Release()
+	if len(rejects) != 0 || !slices.Equal(batch.Records, []int32{1}) {
+		t.Errorf("got rows of records %v and rejects %v, want the row of record 1 alone", batch.Records, rejects)
+	}
+	want := []record.Truncation{{Record: 0, Table: "shop.public.customers"}, {Record: 2, Table: "shop.public.customers"}}
+	if !slices.Equal(batch.Truncations, want) {
+		t.Errorf("got truncations %v, want %v", batch.Truncations, want)
 	}
 }
 

@@ -26,6 +26,8 @@ type Decoder struct {
 	schema    *arrow.Schema
 	maxRecord int64
 	mem       memory.Allocator
+	// ignoresTruncations filters truncations rather than stopping.
+	ignoresTruncations bool
 	// largestRow bounds the bytes a row can have beyond those of its record:
 	// the defaults' lengths.
 	largestRow int64
@@ -49,6 +51,8 @@ type result struct {
 	kept     int     // records with at least one row
 	filtered int     // records that are meant to give none
 	rejects  []record.Reject
+	// truncations are among the filtered.
+	truncations []record.Truncation
 }
 
 // Stats counts what a Decoder saw since Compile.
@@ -71,6 +75,8 @@ func Compile(spec Spec) (*Decoder, error) {
 		format:    f,
 		maxRecord: spec.MaxRecordBytes,
 		mem:       spec.Allocator,
+
+		ignoresTruncations: spec.IgnoreTruncations,
 	}
 	if d.mem == nil {
 		d.mem = memory.DefaultAllocator
@@ -149,6 +155,7 @@ func (d *Decoder) Decode(ctx context.Context, s *record.Slice) (record.Batch, []
 	if err != nil {
 		return record.Batch{}, nil, fmt.Errorf("decode %s from offset %d: %w", s.TopicPartition, s.From, err)
 	}
+	batch.Truncations = made.truncations
 	if len(beyond) > 0 {
 		rejects = append(rejects, beyond...)
 		slices.SortFunc(rejects, func(a, b record.Reject) int { return cmp.Compare(a.Record, b.Record) })

@@ -39,7 +39,8 @@
 // or before it for a delete; record.ChangeFields go with it in Batch.Changes. A
 // delete takes what its image lacks from the record's key. A value that the
 // event leaves out as untouched is null and listed as unavailable. Messages are
-// filtered, a truncation is a *TruncateError.
+// filtered, and so is a truncation if Spec.IgnoreTruncations is set, else it is a
+// *TruncateError.
 //
 // # New fields
 //

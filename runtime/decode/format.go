@@ -8,6 +8,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/calvelake/calve/runtime/decode/internal/debezium"
 	"github.com/calvelake/calve/runtime/decode/internal/vector"
 	"github.com/calvelake/calve/runtime/decode/registry"
 	"github.com/calvelake/calve/runtime/record"
@@ -74,6 +75,8 @@ type rows struct {
 	filtered int         // records that are meant to give none
 	unknown  int64       // fields that no column reads, of records with rows
 	large    bool        // a column may overflow
+
+	truncations []record.Truncation // those that were filtered
 }
 
 // next ends the present row, which is one of record index's.
@@ -86,6 +89,17 @@ func (r *rows) next(index int32) {
 	if r.changes != nil {
 		r.changes.Next()
 	}
+}
+
+// truncate filters a change event that says that its table was truncated, or
+// refuses to go on.
+func (r *rows) truncate(d *Decoder, index int32, source *debezium.Source) error {
+	if !d.ignoresTruncations {
+		return &TruncateError{Table: source.Name()}
+	}
+	r.filtered++
+	r.truncations = append(r.truncations, record.Truncation{Record: index, Table: source.Name()})
+	return nil
 }
 
 // undo forgets the rows of the record that is being read, the first of which is
@@ -188,6 +202,7 @@ func readRows(ctx context.Context, d *Decoder, s *record.Slice, a admitted) (res
 	}
 	d.sizes.learn(made.set)
 	d.unknown.Add(made.unknown)
+	out.truncations = made.truncations
 	out.rows, out.records, out.filtered, out.kept = made.set.Batch(), made.records, made.filtered, made.kept
 	if made.changes != nil {
 		out.changes = made.changes.Batch()

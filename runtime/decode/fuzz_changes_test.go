@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -122,7 +124,31 @@ func oracleEvent(key, value []byte) (want string, known bool) {
 			images[name] = map[string]json.RawMessage{"broken": nil}
 		}
 	}
+	if oracleTimeBeyond(e["source"]) {
+		return "rejected", true
+	}
 	return oracleChange(op, images["before"], images["after"], key), true
+}
+
+// oracleTimeBeyond tells whether the change was made outside the years 0001 to
+// 9999. Nanoseconds in 64 bits cannot say so, and 0 is no time.
+func oracleTimeBeyond(raw json.RawMessage) bool {
+	source, _ := oracleObject(raw)
+	long := func(name string) (n int64) {
+		_ = json.Unmarshal(source[name], &n) // oracleSource has seen that it is one
+		return n
+	}
+	beyond := func(at time.Time) bool { return at.UTC().Year() < 1 || at.UTC().Year() > 9999 }
+	ms, us := long("ts_ms"), long("ts_us")
+	switch {
+	case long("ts_ns") != 0:
+		return false
+	case us != 0:
+		return beyond(time.UnixMicro(us))
+	case ms > math.MaxInt64/1000 || ms < math.MinInt64/1000:
+		return false // no number of microseconds
+	}
+	return beyond(time.UnixMilli(ms))
 }
 
 // oracleSource tells whether source is as Debezium writes it.

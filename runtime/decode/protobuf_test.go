@@ -110,3 +110,33 @@ func TestProtobufFieldsThatNoColumnReads(t *testing.T) {
 	equal(t, "rows", rows, []string{"0: 1099511627776|(null)|(null)|UNKNOWN|(null)|[]|(null)|(null)|9223372036854775808"})
 	equal(t, "rejects", rejects, nil)
 }
+
+// The fields that no column reads are JSON, as protobuf writes it, with the names
+// of the schema. Those that the schema does not name have no form in it.
+func TestProtobufRestIsJSON(t *testing.T) {
+	spec := registered("protobuf", protobufShop(), required(col("id", "long")), from(col("cents", "long"), "total.cents"), from(col("rest", "string"), "*"))
+	order := [][]byte{
+		protobufNumber(1, 17),
+		protobufBytes(2, protobufNumber(1, 1), protobufNumber(2, 500_000_000)),
+		protobufNumber(3, 1),
+		protobufBytes(4, protobufNumber(1, 995), protobufBytes(2, []byte("EUR"))),
+		protobufBytes(5, protobufBytes(1, []byte("a")), protobufNumber(2, 3)),
+		protobufBytes(6, []byte("4111")),
+		protobufNumber(99, 5),
+	}
+	rows, rejects := decode(t, compileSpec(t, spec), values(
+		protobufOrder(order...),
+		protobufOrder(protobufNumber(1, 18)),
+		protobufOrder(protobufNumber(8, 1<<63)),
+		protobufOrder(protobufBytes(4, protobufNumber(1, 5))),
+		protobufOrder(protobufBytes(2, protobufNumber(1, 1<<62))),
+		protobufOrder(protobufBytes(6, []byte("\xff"))),
+	))
+	equal(t, "rows", rows, []string{
+		`0: 17|995|{"placed_at":"1970-01-01T00:00:01.500Z","status":"PAID","total":{"currency":"EUR"},"counts":{"a":3},"card":"4111"}`,
+		`1: 18|(null)|(null)`,
+		`2: 0|(null)|{"big":"9223372036854775808"}`,
+		`3: 0|5|(null)`,
+	})
+	equal(t, "rejects", rejects, []string{"4 type rest", "5 malformed"})
+}

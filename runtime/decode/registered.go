@@ -124,7 +124,7 @@ type registeredFormat struct {
 // compileRegistered makes the function that opens the reader of a batch.
 func compileRegistered(d *Decoder, spec Spec, l language) (func() rowReader, error) {
 	if spec.Schemas == nil {
-		return nil, fmt.Errorf("format %s needs a schema registry; set schema_registry of the connection", spec.Format)
+		return nil, fmt.Errorf("format %s needs a schema registry; set connections.kafka.schema_registry", spec.Format)
 	}
 	f := &registeredFormat{Decoder: d, seeks: spec.seeks()}
 	known := newLibrary(l, spec.Schemas)

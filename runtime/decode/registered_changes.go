@@ -135,7 +135,7 @@ func (c *registeredChanges) read(ctx context.Context, index int32, rec *record.R
 		rows.filtered++
 		return nil, nil
 	case debezium.Truncate:
-		return nil, &TruncateError{Table: e.event.Source.Name()}
+		return nil, rows.truncate(c.f.Decoder, index, &e.event.Source)
 	}
 	first, unknown := rows.set.Row, rows.unknown
 	reject, err = c.readChange(ctx, &e, rows)

@@ -298,6 +298,15 @@ func TestChangesInAvro(t *testing.T) {
 	if !errors.As(err, &truncated) {
 		t.Errorf("got error %v, want a TruncateError", err)
 	}
+	spec.IgnoreTruncations = true
+	batch, refused, err := compileSpec(t, spec).Decode(context.Background(), values(wire(1, avroEvent(nil, nil, "postgresql", "t"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer batch.Release()
+	if len(refused) != 0 || len(batch.Records) != 0 || len(batch.Truncations) != 1 || batch.Truncations[0].Record != 0 {
+		t.Errorf("ignored: got %d rows, rejects %v and truncations %v, want the truncation of record 0 alone", len(batch.Records), refused, batch.Truncations)
+	}
 }
 
 // The documents of MongoDB are text in Avro too.

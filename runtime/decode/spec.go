@@ -40,6 +40,10 @@ type Spec struct {
 	// UnavailableValue is what stands in change events for a value that they
 	// leave out (unavailable.value.placeholder); "" is Debezium's default.
 	UnavailableValue string
+	// IgnoreTruncations filters change events that say that their table was
+	// truncated, and tells of them (record.Batch.Truncations); else they are a
+	// *TruncateError.
+	IgnoreTruncations bool
 	// Allocator holds the memory of formats text and bytes; nil is
 	// memory.DefaultAllocator. Batches of the others are made of the memory of
 	// those that were released.

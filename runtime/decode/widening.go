@@ -37,8 +37,8 @@ func (d *Decoder) checkNames(added []Column) error {
 	}
 	for _, c := range added {
 		if other, taken := names[c.Name]; taken {
-			return fmt.Errorf("the field %s, which no column reads, needs a column named %s, and so is %s; declare the field as a column of another name (from: %s), or set on_schema_change to ignore",
-				c.From, c.Name, other, c.From)
+			return fmt.Errorf("%w: the field %s, which no column reads, needs a column named %s, and so is %s; declare the field as a column of another name (from: %s), or set on_schema_change to ignore",
+				ErrNameTaken, c.From, c.Name, other, c.From)
 		}
 		names[c.Name] = "the column of the new field " + c.From
 	}

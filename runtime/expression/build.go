@@ -54,6 +54,9 @@ func InRange(column string, b Bounds, t arrow.DataType) (*Expr, error) {
 		}
 		sides = append(sides, &binaryNode{op: side.op, l: columnOf(column), r: valueOf(*side.bound, t)})
 	}
+	if err := b.check(t); err != nil {
+		return nil, err
+	}
 	switch len(sides) {
 	case 0:
 		return nil, fmt.Errorf("a range of column %s has no bound", column)
@@ -61,6 +64,42 @@ func InRange(column string, b Bounds, t arrow.DataType) (*Expr, error) {
 		return built(sides[0]), nil
 	}
 	return built(&binaryNode{op: "and", l: sides[0], r: sides[1]}), nil
+}
+
+// CheckRange tells whether there are values of a type within bounds; the bounds
+// themselves are checked by CheckValue.
+func CheckRange(b Bounds, t arrow.DataType) error {
+	for _, bound := range []*string{b.Min, b.Max} {
+		if bound == nil {
+			return nil
+		}
+		if err := CheckValue(*bound, t); err != nil {
+			return err
+		}
+	}
+	return b.check(t)
+}
+
+// check refuses bounds that leave nothing between them.
+func (b Bounds) check(t arrow.DataType) error {
+	if b.Min == nil || b.Max == nil {
+		return nil
+	}
+	is := func(op string) bool {
+		made, err := new(checker).check(&binaryNode{op: op, l: valueOf(*b.Min, t), r: valueOf(*b.Max, t)})
+		if err != nil {
+			return false
+		}
+		v := made.eval(&run{rows: 1})
+		return v.ok(0) && v.bools[0]
+	}
+	switch {
+	case is(">"):
+		return fmt.Errorf("no value is accepted: the least, %s, is greater than the greatest, %s", *b.Min, *b.Max)
+	case !b.Inclusive && is("="):
+		return fmt.Errorf("no value is accepted: %s and %s are equal, and are not accepted themselves", *b.Min, *b.Max)
+	}
+	return nil
 }
 
 // CheckValue tells whether a text is a value of a type, as cast reads it but

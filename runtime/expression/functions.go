@@ -56,7 +56,7 @@ var functions = map[string]function{
 var aliases = map[string]string{"substring": "substr", "ceiling": "ceil", "datediff": "date_diff", "ifnull": "coalesce", "nvl": "coalesce"}
 
 // aggregates are functions over rows: they have names that people try.
-var aggregates = []string{"count", "count_if", "sum", "avg", "min", "max", "first", "last"}
+var aggregates = AggregateNames()
 
 // FunctionNames lists the functions, in order of name.
 func FunctionNames() []string { return slices.Sorted(maps.Keys(functions)) }

@@ -52,6 +52,9 @@ func apply2(at int, typ arrow.DataType, kernel kernel2, x, y *term) *term {
 }
 
 func (k *checker) binary(n *binaryNode) (*term, *fault) {
+	if err := comparesNull(n); err != nil {
+		return nil, err
+	}
 	x, err := k.check(n.l)
 	if err != nil {
 		return nil, err
@@ -72,6 +75,27 @@ func (k *checker) binary(n *binaryNode) (*term, *fault) {
 		return concatenate(n, x, y)
 	}
 	return arithmetic(n, x, y)
+}
+
+// comparesNull refuses x = null and x <> null, which are null for every x: who
+// writes them means is null.
+func comparesNull(n *binaryNode) *fault {
+	test, isEquality := map[string]string{"=": "is null", "<>": "is not null"}[n.op]
+	if !isEquality || !isNull(n.l) && !isNull(n.r) {
+		return nil
+	}
+	x := n.l
+	if isNull(x) {
+		x = n.r
+	}
+	var w writer
+	w.operand(x, levelConcat)
+	return failf(n.at(), "a comparison with null by %s is never true", n.op).hinted("write %s %s", w.String(), test)
+}
+
+func isNull(n node) bool {
+	l, ok := n.(*literalNode)
+	return ok && l.kind == literalNull
 }
 
 func logical(n *binaryNode, x, y *term) (*term, *fault) {

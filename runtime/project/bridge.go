@@ -34,7 +34,7 @@ var bridgeShape = object[Model]{
 		key("unnest", optional(unnestShape), func(m *Model) **Unnest { return &m.Bridge.Unnest }, "Make a row of each element of a list column."),
 		key("weight", expressionText, func(m *Model) *string { return &m.Bridge.Weight }, "An expression for the column weight."),
 		key("effective_at", effectiveAt, func(m *Model) *string { return &m.Bridge.EffectiveAt }, "When a mapping took effect: a column, or source.ts_ms of a Debezium event (the default there)."),
-		plugin(pluginShape("bridge plugin", pluginAdds)),
+		plugin(pluginShape("bridge plugin", pluginAddsTyped)),
 	}, tableFields),
 }
 

@@ -116,6 +116,25 @@ var selectedShape = either[Column]{
 	},
 }
 
+// addedShape is a column that a plugin adds to what the host computes.
+var addedShape = object[Column]{
+	name:  "added column",
+	doc:   "A column that the plugin adds.",
+	start: func(c *Column) { c.Nullable = true },
+	fields: []field[Column]{
+		key("name", newColumn, func(c *Column) *string { return &c.Name }, "The column's name.").must(),
+		key("data_type", dataType, func(c *Column) *string { return &c.TypeText }, "The type of the column in the table.").must(),
+		key("description", text, func(c *Column) *string { return &c.Description }, "For people, and the table's schema."),
+	},
+	check: func(_ reader, c *Column) {
+		t, err := record.ParseType(c.TypeText)
+		if err != nil {
+			panic("BUG: a canonical type does not parse: " + err.Error())
+		}
+		c.Type = t
+	},
+}
+
 func columnList[T any](of shape[T], name func(T) string) list[T] {
 	return list[T]{of: of, least: 1, unique: name}
 }

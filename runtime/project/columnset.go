@@ -141,8 +141,10 @@ func (c *checker) makeAdds(set, also *columnSet) {
 	if c.model.Plugin == nil {
 		return
 	}
-	for i, name := range c.model.Plugin.Adds {
-		c.makeNew(set, also, "plugin."+indexed("adds", i), name)
+	for i, col := range c.model.Plugin.Added {
+		path := "plugin." + indexed("adds", i) + ".name"
+		c.makeNew(set, also, path, col.Name)
+		set.types[col.Name] = col.Type
 	}
 }
 

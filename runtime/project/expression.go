@@ -55,6 +55,12 @@ func (c *checker) failExpression(path, text string, err error) {
 	c.errs.add(c.model.doc.within(path, text, at))
 }
 
+// Within is what is wrong with an expression of the model, at its place in the
+// file. The path is that of the expression, as in derive.total.
+func (m *Model) Within(path, text string, err *expression.Error) error {
+	return m.doc.within(path, text, err)
+}
+
 // within is a problem inside a text: at the character itself where the file
 // has the text as it is, else at the value that holds it. What came from a
 // variable is not quoted.
@@ -187,6 +193,13 @@ func (c *checker) checkTestValues(set *columnSet, path string, t Test) {
 		if bound.value != nil {
 			c.checkTestValue(path+"."+bound.key, t.Columns[0], *bound.value, typ)
 		}
+	}
+	bounds := expression.Bounds{Min: t.Min, Max: t.Max, Inclusive: t.Inclusive}
+	if t.Min == nil || t.Max == nil || expression.CheckValue(*t.Min, typ) != nil || expression.CheckValue(*t.Max, typ) != nil {
+		return // nothing to compare, or reported above
+	}
+	if err := expression.CheckRange(bounds, typ); err != nil {
+		c.fail(path+".max_value", err.Error(), "swap min_value and max_value, or correct one of them")
 	}
 }
 

@@ -16,7 +16,7 @@ var mapShape = object[Model]{
 		materializedField,
 		key("natural_key", names(1), func(m *Model) *[]string { return &m.Map.NaturalKey }, "The columns that are mapped.").must(),
 		key("unknown_member", mapOf(columnName, shape[string](anyScalar)), func(m *Model) *map[string]string { return &m.Map.UnknownMember }, "Values for ids that are not mapped."),
-		plugin(pluginShape("map plugin", pluginAdds.must())),
+		plugin(pluginShape("map plugin", pluginAddsTyped.must())),
 		selectedColumns("What the id stands for; by default all columns that are read but for the key."),
 	}, tableFields),
 }

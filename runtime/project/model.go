@@ -38,6 +38,14 @@ const (
 	SchemaChangeFail             OnSchemaChange = "fail"
 )
 
+// OnTruncate is what happens when a source says that its table was truncated.
+type OnTruncate string
+
+const (
+	TruncateStop   OnTruncate = "stop"   // the pipeline
+	TruncateIgnore OnTruncate = "ignore" // the rows stay
+)
+
 // Contract says whether declared columns are enforced.
 type Contract struct {
 	Enforced bool
@@ -72,6 +80,8 @@ type Model struct {
 	// neither.
 	NaturalKey []string `json:",omitempty"`
 	Changes    bool     `json:",omitempty"`
+	// OnTruncate is of staging models; it means something over change events.
+	OnTruncate OnTruncate `json:",omitempty"`
 
 	// EventTime is the column by which time passes. For staging "" stands for
 	// the record's own timestamp; session and fact take that of the model they

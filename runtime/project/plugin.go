@@ -24,8 +24,13 @@ type Plugin struct {
 	Config  json.RawMessage `json:",omitempty"` // for the plugin's init; nil for none
 	Input   []Column        `json:",omitempty"` // staging: the columns that the plugin takes, if its output is the whole table
 	Adds    []string        `json:",omitempty"` // the columns that the plugin adds to those it takes
+	Added   []Column        `json:",omitempty"` // those of Adds with their types, in kinds whose columns have none
 	OnError OnError
 	Limits  PluginLimits
+	// MaxErrorRatio is how much larger a share of the records that come to it a
+	// new version may refuse in its first epoch than the former did. What rows
+	// mean does not depend on it.
+	MaxErrorRatio float64 `json:"-"`
 }
 
 // PluginLimits bound one plugin. Zero is the host's default.
@@ -44,16 +49,25 @@ func pluginShape(name string, more ...field[Plugin]) shape[*Plugin] {
 		key("config", shape[json.RawMessage](freeform{}), func(p *Plugin) *json.RawMessage { return &p.Config }, "Handed to the plugin as JSON when it starts."),
 		key("on_error", oneOf(OnErrorDeadLetter, OnErrorStop), func(p *Plugin) *OnError { return &p.OnError }, "What a failure on a row does.").or(string(OnErrorDeadLetter)),
 		key("limits", limitsShape, func(p *Plugin) *PluginLimits { return &p.Limits }, "Bounds of memory, time and output; the host's by default."),
+		key("max_error_ratio", ratio, func(p *Plugin) *float64 { return &p.MaxErrorRatio }, "The share of its records that a new version may refuse in its first epoch, beyond the former one's, before the former is used again; 1 for any.").or("0.01"),
 	}
 	return optional[Plugin](object[Plugin]{
 		name: name, doc: "A WASM plugin.", fields: append(fields, more...),
-		check: func(_ reader, p *Plugin) { p.Name, p.Channel, _ = strings.Cut(p.Ref, "@") },
+		check: func(_ reader, p *Plugin) {
+			p.Name, p.Channel, _ = strings.Cut(p.Ref, "@")
+			for _, c := range p.Added {
+				p.Adds = append(p.Adds, c.Name)
+			}
+		},
 	})
 }
 
 var (
 	pluginInput = key("input", columnList(shape[Column](columnShape), nameOf), func(p *Plugin) *[]Column { return &p.Input }, "What the plugin takes; the model's columns are then what it returns.")
-	pluginAdds  = key("adds", list[string]{of: newColumn, least: 1, simple: true, unique: func(s string) string { return s }}, func(p *Plugin) *[]string { return &p.Adds }, "The columns that the plugin adds.")
+	// pluginAddsTyped is for kinds whose columns follow from what they read: the
+	// table is made before a plugin runs, and stays when its version changes.
+	pluginAddsTyped = key("adds", columnList(shape[Column](addedShape), nameOf), func(p *Plugin) *[]Column { return &p.Added }, "The columns that the plugin adds, with their types, as in {name: is_bot, data_type: boolean}.")
+	pluginAdds      = key("adds", list[string]{of: newColumn, least: 1, simple: true, unique: func(s string) string { return s }}, func(p *Plugin) *[]string { return &p.Adds }, "The columns that the plugin adds.")
 )
 
 var limitsShape = object[PluginLimits]{

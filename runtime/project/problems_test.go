@@ -81,9 +81,9 @@ func TestModelProblems(t *testing.T) {
 	}
 	for _, c := range []struct{ name, body, want string }{
 		{"unknown key with a near name", staging("colums: []\ncolumns: [{name: a, data_type: long}]\n"),
-			`models/x.yaml:4:1: unknown key "colums" in staging model, expected one of name, kind, description, namespace, from, materialized, columns, natural_key, plugin, event_time, max_out_of_orderness, idle_timeout, max_future, where, derive, partition_by, sort_by, on_schema_change, contract, data_tests; did you mean "columns"?`},
+			`models/x.yaml:4:1: unknown key "colums" in staging model, expected one of name, kind, description, namespace, from, materialized, columns, natural_key, on_truncate, plugin, event_time, max_out_of_orderness, idle_timeout, max_future, where, derive, partition_by, sort_by, on_schema_change, contract, data_tests; did you mean "columns"?`},
 		{"unknown key of another kind", staging("grain: [a]\ncolumns: [{name: a, data_type: long}]\n"),
-			`models/x.yaml:4:1: unknown key "grain" in staging model, expected one of name, kind, description, namespace, from, materialized, columns, natural_key, plugin, event_time, max_out_of_orderness, idle_timeout, max_future, where, derive, partition_by, sort_by, on_schema_change, contract, data_tests; "grain" belongs to kind fact`},
+			`models/x.yaml:4:1: unknown key "grain" in staging model, expected one of name, kind, description, namespace, from, materialized, columns, natural_key, on_truncate, plugin, event_time, max_out_of_orderness, idle_timeout, max_future, where, derive, partition_by, sort_by, on_schema_change, contract, data_tests; "grain" belongs to kind fact`},
 		{"unknown key inside", column(", typ: int"),
 			`models/x.yaml:5:32: unknown key "typ" in column, expected one of name, from, data_type, description, nullable, default, encoding, data_tests`},
 		{"unknown kind", "name: x\nkind: stagin\n",

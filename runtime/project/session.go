@@ -40,7 +40,7 @@ var sessionShape = object[Model]{
 		key("emit", oneOf(EmitOnClose, EmitEarly), func(m *Model) *Emit { return &m.Session.Emit }, "When a session's row is written: once it has ended, or early with updates.").or(string(EmitOnClose)),
 		surrogateKey().or("session_key"),
 		key("aggregates", expressionsShape, func(m *Model) *Expressions { return &m.Session.Aggregates }, "Columns aggregated over the session's events, as in page_views: count()."),
-		plugin(pluginShape("session plugin", pluginAdds.must())),
+		plugin(pluginShape("session plugin", pluginAddsTyped.must())),
 		selectedColumns("Which aggregates, derived and added columns the table has, in this order; all by default. Key, session_start and session_end are always there."),
 	}, tableFields),
 	check: func(r reader, m *Model) {

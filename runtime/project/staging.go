@@ -17,6 +17,7 @@ var stagingShape = object[Model]{
 		materializedField,
 		key("columns", columnList(shape[Column](columnShape), nameOf), func(m *Model) *[]Column { return &m.Columns }, "The table's columns. The position columns (kafka_topic, kafka_offset, …) follow by themselves.").must(),
 		key("natural_key", names(1), func(m *Model) *[]string { return &m.NaturalKey }, "Over change events of Debezium: the columns that tell the rows of the database apart. An update that changes one becomes a delete and a create."),
+		key("on_truncate", oneOf(TruncateStop, TruncateIgnore), func(m *Model) *OnTruncate { return &m.OnTruncate }, "Over change events of Debezium: stop the pipeline when the source's table was truncated, or keep the rows that are gone there.").or(string(TruncateStop)),
 		plugin(pluginShape("staging plugin", pluginInput, pluginAdds)),
 		eventTime("The column by which time passes; the record's own timestamp by default."),
 		key("max_out_of_orderness", duration, func(m *Model) *time.Duration { return &m.MaxOutOfOrderness }, "How far the watermark stays behind the newest event.").or("30s"),
@@ -35,6 +36,9 @@ func (c *checker) checkStaging(m *Model) {
 	m.Changes = table != nil && table.Format.IsDebezium()
 	c.checkPluginInput(m, table)
 	c.checkNaturalKey(m, table)
+	if _, given := m.doc.marks["on_truncate"]; given && table != nil && !m.Changes {
+		c.failChanges("on_truncate", table, "nothing tells of a truncation")
+	}
 	made := map[string]string{} // column → who makes it, if not the decoder
 	if m.Plugin != nil && len(m.Plugin.Input) > 0 {
 		for _, col := range m.Columns {
@@ -80,9 +84,6 @@ func (c *checker) checkFrom(path string, col Column, table *SourceTable) {
 		if col.From == restPath && !isText(col.Type) {
 			c.fail(path+".from", fmt.Sprintf("column %q holds the fields that no column reads, as JSON text, and is %s", col.Name, col.TypeText), "make it a string")
 		}
-		if col.From == restPath && table.Format == FormatProtobuf {
-			c.fail(path+".from", "the fields that no column reads cannot be kept for format protobuf", "remove the column; on_schema_change: append_new_columns makes columns of them")
-		}
 		return
 	}
 	if isKafkaPath(col.From) && !strings.HasPrefix(col.From, keyPath) {
@@ -99,7 +100,7 @@ func (c *checker) checkNaturalKey(m *Model, table *SourceTable) {
 		return
 	}
 	if !m.Changes {
-		c.fail("natural_key", fmt.Sprintf("format %s is no change event of a database, so nothing is done by a key", table.Format), "remove natural_key, or change the source's format to debezium-json or debezium-avro")
+		c.failChanges("natural_key", table, "nothing is done by a key")
 		return
 	}
 	for i, name := range m.NaturalKey {
@@ -114,6 +115,10 @@ func (c *checker) checkNaturalKey(m *Model, table *SourceTable) {
 			c.fail(path, fmt.Sprintf("column %q is read from %s, which is not part of the row", name, col.From), "name columns of the row")
 		}
 	}
+}
+
+func (c *checker) failChanges(key string, table *SourceTable, so string) {
+	c.fail(key, fmt.Sprintf("format %s is no change event of a database, so %s", table.Format, so), "remove "+key+", or change the source's format to debezium-json or debezium-avro")
 }
 
 func (c *checker) checkPluginInput(m *Model, table *SourceTable) {

@@ -49,7 +49,16 @@ type Batch struct {
 	// Changes holds ChangeFields for each row where the source is a stream of
 	// changes of a database, else it is nil.
 	Changes arrow.RecordBatch
-	Source  *Slice
+	// Truncations are those of the source's tables that were ignored. Only a
+	// decoder's batch tells of them; their records give no row.
+	Truncations []Truncation
+	Source      *Slice
+}
+
+// Truncation is a change event that says that a table lost all of its rows.
+type Truncation struct {
+	Record int32  // index in Slice.Records
+	Table  string // in the database
 }
 
 // Release releases the rows.
@@ -93,6 +102,9 @@ const (
 	// CodeSchema: the record names a schema that the registry does not have, or
 	// was written with one that cannot be read as the model's columns.
 	CodeSchema = "schema"
+	// CodeTruncate: the record of a dead letter says that its source's table was
+	// truncated, which stops a pipeline where it is not ignored.
+	CodeTruncate = "truncate"
 	// CodeExpression: an expression of the model cannot be computed for this
 	// row (a division by zero, a number out of range).
 	CodeExpression = "expression"

@@ -110,24 +110,24 @@ func advice(q question, err error) string {
 	case errors.Is(err, errTooLarge):
 		return "; a schema of that size is not read"
 	case isTransport(err):
-		return "; check that the registry runs and that schema_registry.url names it"
+		return "; check that the registry runs and that connections.kafka.schema_registry names it"
 	}
-	return "; check the path in schema_registry.url (Apicurio's is /apis/ccompat/v7)"
+	return "; check the path in connections.kafka.schema_registry (Apicurio's is /apis/ccompat/v7)"
 }
 
 func adviceOn(q question, response *sr.ResponseError) string {
 	known := sr.IsNotFoundError(response.ErrorCode)
 	switch status := response.StatusCode; {
 	case status == http.StatusUnauthorized:
-		return "; check username and password, or token, of schema_registry: it may be missing, wrong or expired"
+		return "; check username and password, or token, of connections.kafka.schema_registry: it may be missing, wrong or expired"
 	case status == http.StatusForbidden:
-		return "; the log-in of schema_registry is known but may not do this: give it the right to read all subjects, or to write to the one registered"
+		return "; the log-in of connections.kafka.schema_registry is known but may not do this: give it the right to read all subjects, or to write to the one registered"
 	case status >= 300 && status < 400:
-		return "; it is a redirect: write the URL that it leads to into schema_registry.url, or check whether it leads to a log-in page"
+		return "; it is a redirect: write the URL that it leads to into connections.kafka.schema_registry, or check whether it leads to a log-in page"
 	case status == http.StatusNotFound && known && q.reference != "":
 		return "; the registry has lost a schema that another needs: register it again as that version"
 	case status == http.StatusNotFound && !known:
-		return "; no registry answers there: check the path in schema_registry.url (Apicurio's is /apis/ccompat/v7)"
+		return "; no registry answers there: check the path in connections.kafka.schema_registry (Apicurio's is /apis/ccompat/v7)"
 	case status == http.StatusConflict && q.subject != "":
 		return "; it is not compatible with an earlier version: change the schema, or the subject's compatibility level"
 	case status == http.StatusTooManyRequests || status >= 500:

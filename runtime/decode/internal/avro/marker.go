@@ -25,7 +25,7 @@ func (r *Reader) gone(t *target, v *vector.Vector, row, pos int) int {
 func (r *Reader) isMarker(o *op, v *vector.Vector, row int) bool {
 	m := r.program.marker
 	return m != nil && o.x.target.path == "" && (v.Kind == vector.String || v.Kind == vector.Binary) &&
-		!v.IsNull(row) && m.Is(v.Data[v.Offsets[row]:v.Offsets[row+1]])
+		!v.IsNull(row) && m.IsText(v.Data[v.Offsets[row]:v.Offsets[row+1]])
 }
 
 // areMarker tells whether the elements from first on are the numbers that stand
@@ -39,7 +39,7 @@ func (r *Reader) areMarker(o *op, v *vector.Vector, first int) bool {
 		at, want := first+i, m.Number(i)
 		var is bool
 		switch v.Kind {
-		case vector.Int:
+		case vector.Int, vector.Date:
 			is = v.I32[at] == int32(want)
 		case vector.Long:
 			is = v.I64[at] == int64(want)

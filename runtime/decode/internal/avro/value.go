@@ -83,7 +83,7 @@ func (r *Reader) castFloat(o *op, data []byte, pos, row int) int {
 // castBytes writes bytes or text; next is the position behind them.
 func (r *Reader) castBytes(o *op, raw []byte, row, next int) int {
 	x, v, n := o.x, o.v, o.x.node
-	if m := r.program.marker; m != nil && x.target.path == "" && m.Is(raw) {
+	if m := r.program.marker; m != nil && x.target.path == "" && (m.Is(raw) || n.kind == text && m.IsText(raw)) {
 		return r.gone(x.target, v, row, next)
 	}
 	var err error

@@ -12,7 +12,7 @@ type TruncateError struct {
 func (e *TruncateError) Error() string {
 	return fmt.Sprintf("%s was truncated in the database: its rows are gone without an event for each, so what was derived from them is wrong from here on. "+
 		"Load it anew: let the connector take a snapshot into a new topic, read that topic by a model of a new name, and drop the old table. "+
-		"To ignore truncations, have the connector leave them out (skipped.operations: t) in the new topic", e.Table)
+		"To go on without them, set the model's on_truncate to ignore", e.Table)
 }
 
 // What to do where an event lacks a value. Formats put these behind what they

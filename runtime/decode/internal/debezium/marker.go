@@ -23,6 +23,10 @@ const DefaultMarker = "__debezium_unavailable_value"
 //   - in a list of UUIDs: the one that Java's nameUUIDFromBytes makes of it;
 //   - in an hstore as text (hstore.handling.mode json, the default): the JSON of
 //     a map that has the placeholder alone, as key and value.
+//
+// Debezium has none for arrays of other types (booleans, for one): its connector
+// fails on them. What it writes for untouched geometries of PostGIS, points that
+// are on no map, is not recognized.
 type Marker struct {
 	text   string
 	base64 string

@@ -40,20 +40,27 @@ func (r *Reader) readExact(body []byte, row int) error {
 
 // exactRest writes the fields of a message that no column reads.
 func (r *Reader) exactRest(x *value, m protoreflect.Message, row int) *program.Error {
-	for _, f := range r.program.root.fields {
-		if len(f.values) > 0 {
-			m.Clear(f.desc)
-		}
-	}
-	rest := false
-	m.Range(func(protoreflect.FieldDescriptor, protoreflect.Value) bool {
-		rest = true
-		return false
-	})
-	if !rest {
+	if !clearRead(r.program.root, m) {
 		return r.none(x, row)
 	}
 	return r.exactJSON(x, m, row)
+}
+
+// clearRead clears the fields that columns read, also in messages that they read
+// in part, and tells whether any are left.
+func clearRead(n *node, m protoreflect.Message) (left bool) {
+	for _, f := range n.fields {
+		switch {
+		case len(f.values) == 0 || !m.Has(f.desc):
+		case len(f.values) > 1 || f.values[0].shape != path || !clearRead(f.values[0].node, m.Mutable(f.desc).Message()):
+			m.Clear(f.desc)
+		}
+	}
+	m.Range(func(protoreflect.FieldDescriptor, protoreflect.Value) bool {
+		left = true
+		return false
+	})
+	return left
 }
 
 // unmarshal reads a message; required fields are for the caller to check.
