@@ -25,10 +25,12 @@ var ErrNotCommitted = errors.New("the epoch is recorded but not committed yet")
 // the epoch are done; only where it is absent is a new commit planned, on the
 // head as it is then (invariants 4 and 5). Commit returns nil only when all
 // tables show the epoch.
-func (l *Lake) Commit(ctx context.Context, e *Epoch) error {
+func (l *Lake) Commit(ctx context.Context, e *Epoch) error { return l.commit(ctx, e, &replans{}) }
+
+func (l *Lake) commit(ctx context.Context, e *Epoch, r *replans) error {
 	started := time.Now()
 	for attempt := 0; ; attempt++ {
-		err := l.tryCommit(ctx, e)
+		err := l.tryCommit(ctx, e, r)
 		if err == nil {
 			return nil
 		}
@@ -54,15 +56,15 @@ func (l *Lake) Commit(ctx context.Context, e *Epoch) error {
 // final tells whether trying again cannot help: a person must choose, or
 // another writer has taken over.
 func final(err error) bool {
-	return errors.Is(err, ErrForeign) || errors.Is(err, ErrFenced) || errors.Is(err, catalog.ErrNoSuchTable)
+	return errors.Is(err, ErrForeign) || errors.Is(err, ErrFenced) || errors.Is(err, ErrMissingFile) || errors.Is(err, catalog.ErrNoSuchTable)
 }
 
-func (l *Lake) tryCommit(ctx context.Context, e *Epoch) error {
+func (l *Lake) tryCommit(ctx context.Context, e *Epoch, r *replans) error {
 	var commits []table.TableCommit
 	var plans []*plan
 	for i := range e.Changes {
 		c := &e.Changes[i]
-		p, err := l.planTable(ctx, e, c)
+		p, err := l.planTable(ctx, e, c, r)
 		if err != nil {
 			return err
 		}
@@ -94,14 +96,14 @@ func (l *Lake) tryCommit(ctx context.Context, e *Epoch) error {
 // planTable looks for the epoch in a table; if it is absent it plans the
 // commit, which the table's last epoch must allow: it is the one that the
 // record derives from (†), or something went past us.
-func (l *Lake) planTable(ctx context.Context, e *Epoch, c *TableChange) (*plan, error) {
+func (l *Lake) planTable(ctx context.Context, e *Epoch, c *TableChange, r *replans) (*plan, error) {
 	on, err := l.base(ctx, c.Table, e.Number)
 	if err != nil {
 		return nil, err
 	}
 	meta := on.Metadata()
-	if meta.TableUUID() != c.UUID {
-		return nil, fmt.Errorf("%w: %s was dropped and made again (uuid %s, the epoch was written for %s)", ErrForeign, c.Table, meta.TableUUID(), c.UUID)
+	if err := checkUUID(meta, c); err != nil {
+		return nil, err
 	}
 	progress, err := ReadProgress(c.Table, meta)
 	if err != nil {
@@ -112,18 +114,37 @@ func (l *Lake) planTable(ctx context.Context, e *Epoch, c *TableChange) (*plan, 
 		return nil, nil
 	case looked && progress.Epoch != c.Prev && rule("prev-epoch"):
 		return nil, l.wrongEpoch(ctx, e, c, progress.Epoch)
-	case meta.DefaultPartitionSpec() != c.SpecID:
-		return nil, fmt.Errorf("%w: the partition spec of %s was changed (now %d, the epoch was written for %d); set it back",
-			ErrForeign, c.Table, meta.DefaultPartitionSpec(), c.SpecID)
 	}
-	if err := checkSchema(meta, c); err != nil {
+	if err := checkShape(meta, c); err != nil {
 		return nil, err
 	}
-	p, err := l.planAppend(ctx, on, e, c)
+	var p plan
+	if c.ChangeFile != nil || len(c.Replace) > 0 {
+		p, err = l.planKeyed(ctx, on, e, c, r)
+	} else {
+		p, err = l.planAppend(ctx, on, e, c)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &p, nil
+}
+
+func checkUUID(meta table.Metadata, c *TableChange) error {
+	if meta.TableUUID() != c.UUID {
+		return fmt.Errorf("%w: %s was dropped and made again (uuid %s, the epoch was written for %s)", ErrForeign, c.Table, meta.TableUUID(), c.UUID)
+	}
+	return nil
+}
+
+// checkShape refuses a table whose partition spec or schema no longer takes the
+// epoch's files.
+func checkShape(meta table.Metadata, c *TableChange) error {
+	if meta.DefaultPartitionSpec() != c.SpecID {
+		return fmt.Errorf("%w: the partition spec of %s was changed (now %d, the epoch was written for %d); set it back",
+			ErrForeign, c.Table, meta.DefaultPartitionSpec(), c.SpecID)
+	}
+	return checkSchema(meta, c)
 }
 
 // checkSchema refuses a table whose schema no longer takes the epoch's files.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -23,6 +24,11 @@ type world struct {
 	store   *storage.Memory
 	catalog *faultyCatalog
 	db      string
+
+	// Of keyed tables: how entries of files were first seen; compactions of others.
+	added       map[string]string
+	compactions int
+	seq         atomic.Int64
 }
 
 func newWorld(t *testing.T) *world {

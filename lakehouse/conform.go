@@ -11,6 +11,10 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
+// ErrUnfit: rows have other columns than their table, or values that it cannot
+// take.
+var ErrUnfit = errors.New("rows do not fit table")
+
 // order puts a batch's columns into the table's order and types, under the data
 // files' schema (with field ids): a table may have optional columns and fields
 // that the rows lack, which become null, and types that are promoted from
@@ -55,7 +59,7 @@ func (t *Table) order(ctx context.Context, rows arrow.RecordBatch, mem memory.Al
 		errs = append(errs, fmt.Errorf("%d columns of the rows are not in the table", n-known))
 	}
 	if len(errs) > 0 {
-		return nil, fmt.Errorf("rows do not fit table %s: %w", t.ID, errors.Join(errs...))
+		return nil, fmt.Errorf("%w %s: %w", ErrUnfit, t.ID, errors.Join(errs...))
 	}
 	return array.NewRecordBatch(t.arrow, columns, rows.NumRows()), nil
 }

@@ -1,6 +1,7 @@
 package lakehouse
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,6 +21,12 @@ type Definition struct {
 	PartitionBy []PartitionField
 	Properties  map[string]string // added to, and never overriding, the profile's
 	Description string
+
+	// Key makes it a keyed table: the columns that tell its rows apart. Its rows
+	// change by copy-on-write (ChangeWriter). Without a key rows are appended. The
+	// key's columns take no null, whatever Schema says, and are the table's
+	// identifier fields.
+	Key []string
 
 	// Fixed refuses every change to the schema of a table that exists.
 	Fixed bool
@@ -44,6 +51,9 @@ func (f PartitionField) Name() string {
 	return f.Column + "_" + f.Transform
 }
 
+// propertyTargetFile tells engines that compact how large files should be.
+const propertyTargetFile = "write.target-file-size-bytes"
+
 // strictProperties are the table properties of profile strict: what every
 // warehouse reads (invariant 7). Page version 1 and the absence of a
 // name-mapping property matter most: Snowflake fails on V2 pages, Unity
@@ -54,7 +64,7 @@ var strictProperties = map[string]string{
 	"write.parquet.compression-codec":            "zstd",
 	"write.parquet.page-version":                 "1",
 	"write.parquet.row-group-size-bytes":         strconv.Itoa(rowGroupBytes),
-	"write.target-file-size-bytes":               strconv.Itoa(targetFileBytes),
+	propertyTargetFile:                           strconv.Itoa(targetFileBytes),
 	"write.delete.mode":                          "copy-on-write",
 	"write.update.mode":                          "copy-on-write",
 	"write.merge.mode":                           "copy-on-write",
@@ -71,6 +81,9 @@ func (d Definition) icebergSchema() (*iceberg.Schema, error) {
 	schema, err := table.ArrowSchemaToIcebergWithFreshIDs(d.Schema, false)
 	if err != nil {
 		return nil, fmt.Errorf("convert schema of %s: %w", d.ID, err)
+	}
+	if len(d.Key) > 0 {
+		return d.withKey(schema)
 	}
 	return schema, nil
 }
@@ -136,6 +149,11 @@ func (d Definition) createSpec(pipeline string) (catalog.CreateSpec, error) {
 	}
 	maps.Copy(properties, strictProperties)
 	properties[PropertyPipeline] = pipeline
+	if len(d.Key) > 0 {
+		text, _ := json.Marshal(d.Key) // strings always encode
+		properties[PropertyKey] = string(text)
+		properties[propertyTargetFile] = strconv.Itoa(keyedFileBytes)
+	}
 	if d.Description != "" {
 		properties["comment"] = d.Description
 	}

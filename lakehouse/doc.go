@@ -12,11 +12,20 @@
 // leaves an epoch that the next start completes from the record alone: the
 // record carries the encoded manifest entries of every data file.
 //
+// # Keyed tables
+//
+// Rows of a table with a key change. A ChangeWriter writes anew the data files
+// that hold a changed key (rewrite.go), found by an index in memory (index.go),
+// and the commit replaces them (overwrite.go); no table ever has a delete file.
+// What the epoch changed is a file of its own, so that a commit that finds other
+// files than it was planned on is planned again (replan.go), by anyone.
+//
 // # Names below a warehouse
 //
 //	<table>/data/[<partition>/]<epoch>-<writer nonce>-<seq>.parquet
 //	<table>/metadata/<epoch>-<committer nonce>-<seq>-m0.avro   manifests
 //	<table>/metadata/snap-<snapshot id>-<seq>-<epoch>-<committer nonce>.avro
+//	<table>/changes/<epoch>-<writer nonce>-<seq>.parquet       what an epoch changed in a keyed table
 //	_calve/<pipeline>/epochs/<number, 20 digits>               epoch records
 //	_calve/<pipeline>/floor/<number, 20 digits>                floors
 //

@@ -10,6 +10,8 @@ import (
 	"io"
 
 	"github.com/google/uuid"
+
+	"github.com/calvelake/calve/runtime/record"
 )
 
 // Epoch is the record of one epoch: the decision that its files belong to its
@@ -33,11 +35,15 @@ type Epoch struct {
 	ConfigHash string            `json:"config_hash"`
 	Plugins    map[string]string `json:"plugins,omitempty"` // reference → SHA-256 of the module
 	Readers    []Reader          `json:"readers"`
-	State      *StateManifest    `json:"state,omitempty"`    // keyed state; absent while no model has any
-	Changes    []TableChange     `json:"changes"`            // in commit order: dimensions, facts, dead letters, audit
-	Tables     []TableState      `json:"tables"`             // every table of the pipeline after this epoch
-	Retired    []string          `json:"retired,omitempty"`  // tables that the operator gave up; no longer committed
-	Requests   []Request         `json:"requests,omitempty"` // requests of other commands that this epoch carried on
+	State      *StateManifest    `json:"state,omitempty"` // keyed state; absent while no model has any
+	// Watermarks are those of staging models, by model; absent while no model
+	// keeps state.
+	Watermarks map[string]record.Watermark `json:"watermarks,omitempty"`
+	Keyed      []KeyedModel                `json:"keyed,omitempty"`    // models that keep state, in the order in which they run
+	Changes    []TableChange               `json:"changes"`            // in commit order: dimensions, facts, dead letters, audit
+	Tables     []TableState                `json:"tables"`             // every table of the pipeline after this epoch
+	Retired    []string                    `json:"retired,omitempty"`  // tables that the operator gave up; no longer committed
+	Requests   []Request                   `json:"requests,omitempty"` // requests of other commands that this epoch carried on
 }
 
 // Request is how far the writer has come with what another command asked for
@@ -80,6 +86,17 @@ type Interval struct {
 type StateManifest struct {
 	Location string `json:"location"`
 	SHA256   string `json:"sha256"`
+}
+
+// KeyedModel is a model that keeps state, after an epoch.
+type KeyedModel struct {
+	Name string `json:"name"`
+	// Definition is a digest of what its state depends on: a model that is
+	// defined otherwise cannot go on with it.
+	Definition string `json:"definition"`
+	// Behind is set while the model takes in what its inputs' tables held when it
+	// began: the last epoch of theirs that it has taken in.
+	Behind *int64 `json:"behind,omitempty"`
 }
 
 // TableChange is what an epoch does to one table.
@@ -178,6 +195,17 @@ func DecodeEpoch(data []byte) (*Epoch, error) {
 		return nil, fmt.Errorf("%w: text after the epoch", ErrCorrupt)
 	}
 	return &e, nil
+}
+
+// counts are those of the models that write tables.
+func (e *Epoch) counts() map[string]Counts {
+	all := map[string]Counts{}
+	for _, change := range e.Changes {
+		for _, c := range change.Counts {
+			all[c.Model] = c
+		}
+	}
+	return all
 }
 
 // Change returns what the epoch does to a table, or nil.

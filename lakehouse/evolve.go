@@ -49,6 +49,9 @@ func (d Definition) Evolve(meta table.Metadata) (Evolution, error) {
 		return Evolution{}, err
 	}
 	v.exact, v.declared = d.Exact, true
+	if err := d.checkKey(v); err != nil {
+		return Evolution{}, err
+	}
 	fields := v.fields("", meta.CurrentSchema().Fields(), want.Fields(), ownColumns(want.Fields()))
 	if h, w := describeSpec(meta.PartitionSpec(), meta.CurrentSchema()), describeSpec(*spec, want); h != w {
 		v.refuse("partition spec: the table has %s, the project declares %s; change the model back, or give it a new name", h, w)

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"github.com/calvelake/calve/catalog"
+	"github.com/calvelake/calve/lakehouse/internal/keyindex"
 	"github.com/calvelake/calve/lakehouse/storage"
 )
 
@@ -48,6 +49,9 @@ type Lake struct {
 	pause       func(ctx context.Context, attempt int) error
 	seq         atomic.Int64 // of Names
 	heads       heads
+	hasher      keyindex.Hasher // of the keys of keyed tables
+	indexes     indexes
+	files       fileLists
 }
 
 // New returns the lake of a pipeline. It does nothing yet.
@@ -60,6 +64,7 @@ func New(config Config, store storage.Store, cat Catalog) *Lake {
 		store:       store,
 		catalog:     cat,
 		pause:       backoff,
+		hasher:      keyindex.NewHasher(),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/calvelake/calve/lakehouse/storage"
+	"github.com/calvelake/calve/runtime/record"
 )
 
 // Log is a pipeline's epoch log: one create-only object an epoch, numbered from
@@ -43,10 +44,16 @@ type Floor struct {
 	Number    int64          `json:"number"`
 	Positions []Reader       `json:"positions"`
 	State     *StateManifest `json:"state,omitempty"`
-	Tables    []TableState   `json:"tables"`
+	// Watermarks and Keyed are those of the record.
+	Watermarks map[string]record.Watermark `json:"watermarks,omitempty"`
+	Keyed      []KeyedModel                `json:"keyed,omitempty"`
+	Tables     []TableState                `json:"tables"`
 	// Requests are those that were carried out and whose objects may still be
 	// there, or come up late: they must not be carried out again.
 	Requests []DoneRequest `json:"requests,omitempty"`
+	// Plugins are those of the epoch, as in its record: a start compares them
+	// with what references mean then.
+	Plugins map[string]string `json:"plugins,omitempty"`
 }
 
 // Tail is the log from its floor on.
@@ -286,7 +293,7 @@ func backoff(ctx context.Context, attempt int) error {
 // it. The floor is written first: a reader that finds a record missing reads
 // the floor again and learns why. done are the requests that the floor keeps.
 func (l *Log) Prune(ctx context.Context, e *Epoch, done ...DoneRequest) error {
-	floor := Floor{Number: e.Number, Positions: positionsAfter(e.Readers), State: e.State, Tables: e.Tables, Requests: done}
+	floor := Floor{Number: e.Number, Positions: positionsAfter(e.Readers), State: e.State, Watermarks: e.Watermarks, Keyed: e.Keyed, Tables: e.Tables, Requests: done, Plugins: e.Plugins}
 	body, err := json.Marshal(floor)
 	if err != nil {
 		return fmt.Errorf("encode floor %d: %w", e.Number, err)

@@ -77,9 +77,11 @@ func ReadProgress(id string, meta table.Metadata) (Progress, error) {
 const PropertyAccepted = "calve.accepted-snapshot"
 
 // checkForeign looks at the snapshots that other writers made since our last
-// one. Appends and replacements (compaction) change no row of ours. Anything
-// else does, and whether that was meant is for a person to say.
+// one. Replacements (compaction) change no row of ours, nor do appends where a
+// table only grows. Anything else does, and whether that was meant is for a
+// person to say.
 func checkForeign(id string, meta table.Metadata) error {
+	_, keyed := meta.Properties()[PropertyKey]
 	accepted := meta.Properties()[PropertyAccepted]
 	for s := meta.CurrentSnapshot(); s != nil; s = parent(meta, s) {
 		if strconv.FormatInt(s.SnapshotID, 10) == accepted {
@@ -91,8 +93,12 @@ func checkForeign(id string, meta table.Metadata) error {
 		if _, ours := s.Summary.Properties[PropertyEpoch]; ours {
 			return nil
 		}
-		if harmless(s.Summary) {
+		if compacted(s.Summary) || !keyed && s.Summary.Operation == table.OpAppend {
 			continue
+		}
+		if keyed && s.Summary.Operation == table.OpAppend {
+			return fmt.Errorf("%w: snapshot %d of %s (append at %s) added rows to a table that calve alone writes, and one key may now have two; roll the table back to before it, or accept what it did by setting the table's property %s to %d",
+				ErrForeign, s.SnapshotID, id, time.UnixMilli(s.TimestampMs).UTC().Format(time.RFC3339), PropertyAccepted, s.SnapshotID)
 		}
 		return fmt.Errorf("%w: snapshot %d of %s (%s at %s) deleted or rewrote rows; roll the table back to before it, or accept what it did by setting the table's property %s to %d",
 			ErrForeign, s.SnapshotID, id, s.Summary.Operation, time.UnixMilli(s.TimestampMs).UTC().Format(time.RFC3339), PropertyAccepted, s.SnapshotID)
@@ -100,16 +106,13 @@ func checkForeign(id string, meta table.Metadata) error {
 	return nil
 }
 
-// harmless: rows were added, or the same rows were written to other files.
-func harmless(s *table.Summary) bool {
-	switch s.Operation {
-	case table.OpAppend:
-		return true
-	case table.OpReplace:
-		added, deleted := s.Properties["added-records"], s.Properties["deleted-records"]
-		return added == deleted || added == "" && deleted == "0" || added == "0" && deleted == ""
+// compacted: the same rows were written to other files.
+func compacted(s *table.Summary) bool {
+	if s.Operation != table.OpReplace {
+		return false
 	}
-	return false
+	added, deleted := s.Properties["added-records"], s.Properties["deleted-records"]
+	return added == deleted || added == "" && deleted == "0" || added == "0" && deleted == ""
 }
 
 // newestOurs walks from the head of main to the newest retained ancestor that

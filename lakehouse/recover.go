@@ -23,6 +23,10 @@ var ErrNothingToRecover = errors.New("there is nothing to recover")
 // them tells where reading went on.
 var ErrTablesDisagree = errors.New("the tables disagree about the last epoch")
 
+// ErrKeyedState: keyed tables are there whose models' state only the lost log
+// names.
+var ErrKeyedState = errors.New("the state of keyed models is lost with the epoch log")
+
 // ErrUndecidable: the log has records that no recovery may pass over.
 var ErrUndecidable = errors.New("the epoch log cannot be rebuilt as it is")
 
@@ -44,6 +48,10 @@ type Recovery struct {
 // never did is new to the log, and a TopicPartition that delivered nothing yet
 // has no position in the tables: both are read from the beginning.
 //
+// The state of keyed models is not in the tables. A keyed table that shows an
+// epoch is refused (ErrKeyedState); one that was dropped is made anew, from the
+// staging tables, when the pipeline starts.
+//
 // No other writer may be at work: only the log that is lost could fence it.
 //
 // Tables that do not agree are refused (ErrTablesDisagree): a commit table by
@@ -56,6 +64,9 @@ func (l *Lake) Recover(ctx context.Context, definitions []Definition, first stri
 		return nil, err
 	}
 	if err := shown.agree(); err != nil {
+		return nil, err
+	}
+	if err := shown.keyedState(); err != nil {
 		return nil, err
 	}
 	floor := Floor{Number: shown.last, Positions: shown.readers(first), Tables: shown.states()}
@@ -71,6 +82,7 @@ func (l *Lake) Recover(ctx context.Context, definitions []Definition, first stri
 type shownProgress struct {
 	audit   string // its name
 	tables  map[string]*verifiedTable
+	keyed   map[string]bool  // tables that are, or should be
 	touched map[string]int64 // by table: the last epoch that the audit table says touched it
 	last    int64            // the audit table's last epoch
 	models  map[string]*modelEnd
@@ -92,7 +104,7 @@ type auditEnd struct {
 func (l *Lake) shownProgress(ctx context.Context, definitions []Definition) (*shownProgress, error) {
 	s := &shownProgress{
 		audit:  AuditDefinition(l.pipeline).ID.String(),
-		tables: map[string]*verifiedTable{}, touched: map[string]int64{}, models: map[string]*modelEnd{},
+		tables: map[string]*verifiedTable{}, keyed: map[string]bool{}, touched: map[string]int64{}, models: map[string]*modelEnd{},
 	}
 	any := false
 	for _, d := range definitions {
@@ -103,7 +115,7 @@ func (l *Lake) shownProgress(ctx context.Context, definitions []Definition) (*sh
 		if t.problem != nil {
 			return nil, t.problem
 		}
-		s.tables[t.name] = t
+		s.tables[t.name], s.keyed[t.name] = t, d.Key != nil
 		any = any || t.progress.Epoch != 0
 	}
 	if !any {
@@ -128,8 +140,8 @@ func (s *shownProgress) take(r AuditRow, letters string) {
 	if r.Fate.Letters > 0 || r.Replays() { // a replay resolves letters
 		s.touched[letters] = max(s.touched[letters], r.Epoch)
 	}
-	if r.Replays() {
-		return // it has no position
+	if r.Replays() || s.keyed[r.Table] {
+		return // it has no position, or that of the models that it reads
 	}
 	m := s.models[r.Model]
 	if m == nil {
@@ -155,6 +167,8 @@ func (s *shownProgress) agree() error {
 		t := s.tables[name]
 		expected, shown := s.touched[name], t.progress.Epoch
 		switch {
+		case s.keyed[name]:
+			// Whatever it shows, it is made anew; see keyedState.
 		case t.table == nil && expected > 0:
 			problems = append(problems, fmt.Sprintf("%s is gone, epoch %d wrote it: restore it", name, expected))
 		case shown < expected:
@@ -168,6 +182,21 @@ func (s *shownProgress) agree() error {
 	}
 	return fmt.Errorf("%w: the audit table ends at epoch %d; %s; or restore the epoch log, from which calve run completes the epoch",
 		ErrTablesDisagree, s.last, strings.Join(problems, "; "))
+}
+
+// keyedState refuses keyed tables that hold rows.
+func (s *shownProgress) keyedState() error {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(s.tables)) {
+		if s.keyed[name] && s.tables[name].progress.Epoch != 0 {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s; restore the epoch log, or drop these tables and run calve recover again: the next run makes them anew from the staging tables",
+		ErrKeyedState, strings.Join(names, ", "))
 }
 
 // wayBack says how to undo an epoch of which only this table knows.

@@ -70,6 +70,9 @@ func (l *Lake) Missing(ctx context.Context, e *Epoch) ([]MissingFile, error) {
 				return nil, err
 			}
 		}
+		if named == nil && c.ChangeFile != nil {
+			continue // the commit makes what is missing anew of the change file
+		}
 		for _, f := range c.Add {
 			if named != nil && !named[f.Location] {
 				continue
@@ -90,6 +93,9 @@ func (l *Lake) Missing(ctx context.Context, e *Epoch) ([]MissingFile, error) {
 // them, and the table would have to be repaired.
 func (l *Lake) checkFiles(ctx context.Context, epoch int64, changes []*TableChange) error {
 	for _, c := range changes {
+		if c.ChangeFile != nil {
+			continue // the commit looks, and makes what is missing anew of the change file
+		}
 		for _, f := range c.Add {
 			problem, err := l.absent(ctx, f)
 			if err != nil {
@@ -148,6 +154,10 @@ func headFiles(ctx context.Context, tbl *table.Table) (map[string]bool, error) {
 // Before anything is written the derived rows are compared with the record:
 // number of rows, what became of the records, nulls of each column. A
 // difference is ErrNotReproduced.
+//
+// Files of keyed tables cannot be derived from records alone. Where the epoch is
+// not shown yet the commit makes them anew of its change file; where it is, a
+// file that is missing is ErrNotReproduced.
 func (l *Lake) CommitRederived(ctx context.Context, e *Epoch, derived []TableChange) error {
 	if err := l.compareDerived(ctx, e, derived); err != nil {
 		return err
@@ -156,7 +166,7 @@ func (l *Lake) CommitRederived(ctx context.Context, e *Epoch, derived []TableCha
 	if err != nil {
 		return err
 	}
-	if err := l.Commit(ctx, amended); err != nil {
+	if err := l.commit(ctx, amended, &replans{looked: true}); err != nil {
 		return err
 	}
 	// Looked for again: another process may have committed the record as it is.
@@ -169,6 +179,9 @@ func (l *Lake) CommitRederived(ctx context.Context, e *Epoch, derived []TableCha
 		broken[m.Table] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(broken)) {
+		if e.Change(name).ChangeFile != nil {
+			return fmt.Errorf("%w: a file of epoch %d that %s shows is missing, and its rows are of more than the epoch's records; restore it, or drop the table and have the model begin anew", ErrNotReproduced, e.Number, name)
+		}
 		if err := l.replaceFiles(ctx, e.Number, e.Change(name), changeOf(derived, name).Add); err != nil {
 			return err
 		}
@@ -223,6 +236,9 @@ func (l *Lake) compareDerived(ctx context.Context, e *Epoch, derived []TableChan
 	}
 	for i := range e.Changes {
 		c := &e.Changes[i]
+		if c.ChangeFile != nil {
+			continue
+		}
 		d := changeOf(derived, c.Table)
 		if d == nil {
 			d = &TableChange{Table: c.Table, UUID: c.UUID, SchemaID: c.SchemaID, SpecID: c.SpecID}

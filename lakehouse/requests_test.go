@@ -79,6 +79,47 @@ func TestRequestsThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// meanwhile lets another process act before the store's next call of a kind.
+func meanwhile(w *world, op storage.Operation, part string, act func(another *storage.Memory)) {
+	another := w.store.Another()
+	acted := false
+	w.store.Hook(func(e storage.Event) {
+		if !e.After && !acted && storage.On(op, part)(e.Call) {
+			acted = true
+			act(another)
+		}
+	})
+}
+
+func TestRequestThatGoesWhileItIsRead(t *testing.T) {
+	w := newWorld(t)
+	requests := w.lake("x").Requests()
+	for _, id := range []string{"a", "b"} {
+		if err := requests.Put(t.Context(), LetterRequest{Version: RequestVersion, ID: id, Kind: RequestReplay}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids, err := requests.List(t.Context())
+	if err != nil || len(ids) != 2 {
+		t.Fatalf("listed %v (%v), want a and b", ids, err)
+	}
+	meanwhile(w, storage.OpGet, "/requests/a", func(another *storage.Memory) {
+		if err := another.Delete(t.Context(), requests.Location("a")); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := requests.Read(t.Context(), "a"); !errors.Is(err, ErrNoRequest) {
+		t.Errorf("got %v, want ErrNoRequest", err)
+	}
+	w.store.Inject(storage.Fault{Mode: storage.FaultBefore, Err: errors.New("connection reset"), Times: 1, Match: storage.On(storage.OpGet, "/requests/b")})
+	if _, err := requests.Read(t.Context(), "b"); err == nil || errors.Is(err, ErrNoRequest) || errors.Is(err, ErrRequest) {
+		t.Errorf("got %v, want an error that does not say that the request is gone or damaged", err)
+	}
+	if _, err := requests.Read(t.Context(), "b"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFollowARequest(t *testing.T) {
 	w := lakeWith(t, deadEpoch)
 	l := w.lake("w2")
@@ -107,11 +148,14 @@ func TestFollowARequest(t *testing.T) {
 		w.commit(l, last)
 		look(&e.Requests[1])
 	}
-	if err := l.Log().Prune(t.Context(), last, DoneRequest{ID: "r", Cursor: last.Requests[1].Cursor, DoneAt: last.DecidedAt}); err != nil {
-		t.Fatal(err)
-	}
 	progress = w.lake("follower").Follow("r")
-	look(&last.Requests[1])
+	meanwhile(w, storage.OpGet, "/epochs/", func(*storage.Memory) { // the record goes between its listing and its reading
+		if err := l.Log().Prune(t.Context(), last, DoneRequest{ID: "r", Cursor: last.Requests[1].Cursor, DoneAt: last.DecidedAt}); err != nil {
+			t.Error(err)
+		}
+	})
+	look(nil)
+	look(&last.Requests[1]) // of the floor
 	again, err := w.lake("w3").Start(t.Context(), eventDefinitions)
 	if err != nil || len(again.Requests) != 1 || again.Requests[0].ID != "r" {
 		t.Errorf("a start knows requests %+v (%v), want r", again.Requests, err)

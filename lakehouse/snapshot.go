@@ -33,8 +33,7 @@ type plan struct {
 // snapshot's time nor its names, and writes a null lower bound for an empty
 // string, on which readers prune the whole manifest.
 func (l *Lake) planAppend(ctx context.Context, on base, e *Epoch, c *TableChange) (plan, error) {
-	meta := on.Metadata()
-	p := &producer{lake: l, ctx: ctx, table: on.Table, meta: meta, names: l.Names(e.Number), id: newSnapshotID(meta)}
+	p := l.producer(ctx, on, e)
 	added, err := p.manifest(c)
 	if err != nil {
 		return plan{}, err
@@ -43,15 +42,26 @@ func (l *Lake) planAppend(ctx context.Context, on base, e *Epoch, c *TableChange
 	if err != nil {
 		return plan{}, err
 	}
+	return p.plan(on, c, e, list, p.summary(c)), nil
+}
+
+func (l *Lake) producer(ctx context.Context, on base, e *Epoch) *producer {
+	meta := on.Metadata()
+	return &producer{lake: l, ctx: ctx, table: on.Table, meta: meta, names: l.Names(e.Number), id: newSnapshotID(meta)}
+}
+
+// plan makes the commit of a snapshot whose manifest list is written.
+func (p *producer) plan(on base, c *TableChange, e *Epoch, list string, summary *table.Summary) plan {
 	progress := Progress{Pipeline: e.Pipeline, Epoch: e.Number, SnapshotID: p.id, SequenceNumber: p.sequence()}
-	schemaID := meta.CurrentSchema().ID // which may have more than the files do
+	summary.Properties[PropertyEpoch] = progress.encode()
+	schemaID := p.meta.CurrentSchema().ID // which may have more than the files do
 	snapshot := &table.Snapshot{
 		SnapshotID:       p.id,
 		ParentSnapshotID: p.parentID(),
 		SequenceNumber:   progress.SequenceNumber,
 		TimestampMs:      p.timestamp(time.Now()),
 		ManifestList:     list,
-		Summary:          p.summary(c, progress),
+		Summary:          summary,
 		SchemaID:         &schemaID,
 	}
 	updates := p.updates(snapshot, progress)
@@ -60,7 +70,7 @@ func (l *Lake) planAppend(ctx context.Context, on base, e *Epoch, c *TableChange
 	}
 	return plan{name: c.Table, base: on, commit: table.TableCommit{
 		Identifier: on.Identifier(), Requirements: p.requirements(c), Updates: updates,
-	}}, nil
+	}}
 }
 
 // requirements are what the commit was planned on: it is refused if anything
@@ -183,7 +193,7 @@ func (p *producer) manifestList(added iceberg.ManifestFile) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("read manifest list %s: %w", head.ManifestList, err)
 		}
-		if present, err = p.merge(present); err != nil {
+		if present, err = p.merge(withFiles(present)); err != nil {
 			return "", err
 		}
 		manifests = append(manifests, present...)
@@ -234,7 +244,7 @@ func (p *producer) timestamp(now time.Time) int64 {
 }
 
 // summary of an append (Iceberg spec, "Optional Snapshot Summary Fields").
-func (p *producer) summary(c *TableChange, progress Progress) *table.Summary {
+func (p *producer) summary(c *TableChange) *table.Summary {
 	var rows, size int64
 	partitions := map[string]bool{}
 	for _, f := range c.Add {
@@ -251,7 +261,6 @@ func (p *producer) summary(c *TableChange, progress Progress) *table.Summary {
 		"total-delete-files":      "0",
 		"total-position-deletes":  "0",
 		"total-equality-deletes":  "0",
-		PropertyEpoch:             progress.encode(),
 	}
 	for key, add := range map[string]int64{"total-data-files": files, "total-records": rows, "total-files-size": size} {
 		if total, ok := p.total(key); ok {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/calvelake/calve/runtime/record"
 )
 
 // Start is where a pipeline goes on: the state that its last epoch left.
@@ -11,7 +13,11 @@ type Start struct {
 	Last       int64    // number of the last epoch, 0 before the first
 	Readers    []Reader // each Range ends where reading goes on
 	State      *StateManifest
+	Watermarks map[string]record.Watermark // by staging model
+	Keyed      []KeyedModel
 	ConfigHash string            // of the last epoch, "" before the first
+	Plugins    map[string]string // of the last epoch: reference → SHA-256 of the module
+	Counts     map[string]Counts // of the last epoch, by model; none if its record is pruned
 	Tables     map[string]*Table // by "namespace.table", every table defined
 	Epochs     map[string]int64  // by table: its last epoch, 0 if none
 	Completed  bool              // the last epoch was decided but not committed; it is now
@@ -86,9 +92,13 @@ func (l *Lake) startAfter(ctx context.Context, tail Tail, definitions []Definiti
 func startOf(tail Tail) *Start {
 	s := &Start{Tables: map[string]*Table{}, Epochs: map[string]int64{}}
 	s.Last, s.Readers, s.State, s.Requests = tail.Floor.Number, tail.Floor.Positions, tail.Floor.State, doneRequests(tail)
+	s.Plugins = tail.Floor.Plugins
+	s.Watermarks, s.Keyed = tail.Floor.Watermarks, tail.Floor.Keyed
 	if n := len(tail.Epochs); n > 0 {
 		last := tail.Epochs[n-1]
+		s.Watermarks, s.Keyed = last.Watermarks, last.Keyed
 		s.Last, s.Readers, s.State, s.ConfigHash = last.Number, last.Readers, last.State, last.ConfigHash
+		s.Plugins, s.Counts = last.Plugins, last.counts()
 	}
 	return s
 }
@@ -132,7 +142,7 @@ func (l *Lake) complete(ctx context.Context, e *Epoch) (bool, error) {
 		return false, err
 	}
 	l.logger.Info("completing epoch that was recorded before", "epoch", e.Number)
-	return true, l.Commit(ctx, e)
+	return true, l.commit(ctx, e, &replans{looked: true})
 }
 
 func (l *Lake) checkRecorded(ctx context.Context, state TableState) error {

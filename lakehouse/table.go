@@ -24,7 +24,9 @@ type Table struct {
 	properties iceberg.Properties
 	source     map[string]string // PropertySourceFields
 	arrow      *arrow.Schema     // of the data files, with field ids
+	key        []string          // PropertyKey; nil unless keyed
 	store      storage.Store
+	lake       *Lake
 }
 
 func (l *Lake) table(id catalog.Identifier, tbl *table.Table) (*Table, error) {
@@ -46,6 +48,10 @@ func (l *Lake) tableWith(id catalog.Identifier, tbl *table.Table, own *iceberg.S
 	if err != nil {
 		return nil, fmt.Errorf("open table %s: %w", id, err)
 	}
+	key, err := keyOf(id.String(), meta)
+	if err != nil {
+		return nil, err
+	}
 	return &Table{
 		ID:         id,
 		UUID:       meta.TableUUID(),
@@ -56,7 +62,9 @@ func (l *Lake) tableWith(id catalog.Identifier, tbl *table.Table, own *iceberg.S
 		properties: meta.Properties(),
 		source:     source,
 		arrow:      schema,
+		key:        key,
 		store:      l.store,
+		lake:       l,
 	}, nil
 }
 
@@ -73,6 +81,9 @@ func (t *Table) Change(prev int64, files []File, counts ...Counts) TableChange {
 		Counts:   counts,
 	}
 }
+
+// Key names the columns of a keyed table's key; nil for a table that only grows.
+func (t *Table) Key() []string { return t.key }
 
 // Schema is the Arrow schema of the rows that a Writer takes, in the table's
 // column order.

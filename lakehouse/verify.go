@@ -19,6 +19,9 @@ import (
 type ModelTable struct {
 	Model string
 	Table string
+	// Keyed: the model's rows are not those of single records; its table, if it
+	// has one, is keyed. Its audit rows count rows of its input.
+	Keyed bool
 }
 
 // Verification is what the tables of a pipeline prove about it.
@@ -80,14 +83,15 @@ const settleAttempts = 6
 // on one another; rows are unique by position and ordinal and lie in audited
 // ranges; in the range of each epoch there are as many positions with rows,
 // dead ones, rows and dead letters as its audit row says; and every table is at
-// the last epoch that touched it. models are those of the project; those that
-// the audit table alone knows are checked as well.
+// the last epoch that touched it. Of a keyed table every row can be read, none
+// has a null in its key, and no two have the same. models are those of the
+// project; those that the audit table alone knows are checked as well.
 //
 // It may run beside a writer: it reads the tables as of one epoch. Memory is
 // one bit for each offset and ordinal that has a row, and one for each that has
 // a dead letter, in pages of 4096 offsets: 12.5 MB for 10^8 records with a row
 // each, at most about 600 bytes a record where a topic keeps fewer than one in
-// 4096.
+// 4096; and 23 bytes for each row of a keyed table, one table at a time.
 //
 // A lake that fails is no error; see Verification.Proven. An error means that
 // the tables could not be read.
@@ -99,7 +103,7 @@ func (l *Lake) Verify(ctx context.Context, models []ModelTable) (*Verification, 
 	v := &verifier{lake: l, tables: tables, models: map[string]*modelProof{}, found: map[findingKey]*CounterExample{}, touched: map[string]int64{}}
 	for _, m := range models {
 		v.models[m.Model] = newModelProof(m.Model, m.Table)
-		v.models[m.Model].current = true
+		v.models[m.Model].current, v.models[m.Model].keyed = true, m.Keyed || v.isKeyed(m.Table)
 	}
 	audit := tables[AuditDefinition(l.pipeline).ID.String()]
 	steps := []func(context.Context) error{
@@ -215,6 +219,8 @@ type verifier struct {
 type modelProof struct {
 	ModelProof
 	current bool // of the project
+	keyed   bool
+	crowded []func() // checks of audit rows that hold unless it is keyed
 	sources map[record.TopicPartition]*sourceProof
 }
 
@@ -237,8 +243,26 @@ func (v *verifier) loadFormer(ctx context.Context) error {
 		if !m.TableGone {
 			v.tables[m.Table] = t
 		}
+		m.keyed = v.isKeyed(m.Table)
+	}
+	for _, m := range v.sorted() {
+		for _, check := range m.crowded {
+			if !m.keyed {
+				check()
+			}
+		}
 	}
 	return nil
+}
+
+// isKeyed tells whether a table that was loaded is keyed.
+func (v *verifier) isKeyed(name string) bool {
+	t := v.tables[name]
+	if t == nil || t.table == nil {
+		return false
+	}
+	_, keyed := t.table.Properties()[PropertyKey]
+	return keyed
 }
 
 // checkProgress compares each table's epoch with the last that the audit table
@@ -255,9 +279,20 @@ func (v *verifier) checkProgress() {
 			v.note(at, fmt.Sprintf("the table that epoch %d wrote", expected), "no such table")
 		case t.problem != nil:
 			v.note(at, fmt.Sprintf("the table at epoch %d", expected), t.problem.Error())
+		case v.isKeyed(name):
+			v.checkKeyedProgress(at, t)
 		case t.progress.Epoch != expected:
 			v.note(at, fmt.Sprintf("the table at epoch %d, the last that the audit table says touched it", expected), fmt.Sprintf("epoch %d", t.progress.Epoch))
 		}
+	}
+}
+
+// checkKeyedProgress: a keyed table changes in epochs that read nothing too, as
+// time goes on, of which no audit row tells. It is not behind one that does, nor
+// beyond them all.
+func (v *verifier) checkKeyedProgress(at finding, t *verifiedTable) {
+	if t.progress.Epoch < at.epoch || t.progress.Epoch > v.last {
+		v.note(at, fmt.Sprintf("the table at an epoch from %d, the last that the audit table says touched it, to %d, its last", at.epoch, v.last), fmt.Sprintf("epoch %d", t.progress.Epoch))
 	}
 }
 

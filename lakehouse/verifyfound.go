@@ -25,6 +25,8 @@ const (
 	CheckUnaccounted   Check = "row of no epoch"     // outside of what the model read, or without a position
 	CheckLostRow       Check = "row of a lost range" // within an accepted loss
 	CheckDuplicateRow  Check = "duplicate row"       // (position, kafka_row) twice
+	CheckNullKey       Check = "null key"            // in a keyed table
+	CheckDuplicateKey  Check = "duplicate key"       // likewise: two rows of one key
 	CheckLetter        Check = "dead letter"         // of no epoch, or its id is not that of its position
 	CheckDuplicateDead Check = "duplicate dead letter"
 	CheckUnresolved    Check = "row of a dead letter" // a row of what was refused, and no resolution says that it was replayed
@@ -39,7 +41,7 @@ const (
 
 var checkOrder = []Check{
 	CheckMissingTable, CheckMissingFile, CheckAuditRow, CheckSource, CheckAuditOverlap, CheckAuditGap, CheckEpochOrder,
-	CheckUnaccounted, CheckLostRow, CheckDuplicateRow, CheckLetter, CheckDuplicateDead,
+	CheckUnaccounted, CheckLostRow, CheckDuplicateRow, CheckNullKey, CheckDuplicateKey, CheckLetter, CheckDuplicateDead,
 	CheckUnresolved, CheckResolution, CheckReplay,
 	CheckWithRows, CheckRows, CheckDead, CheckLetters, CheckProgress,
 }

@@ -16,8 +16,12 @@ func (v *verifier) takeReplay(m *modelProof, r AuditRow) {
 	tp := record.TopicPartition{Topic: g.Topic, Partition: g.Partition}
 	at := finding{check: CheckAuditRow, model: m.Model, epoch: r.Epoch, at: placeOf(tp, 0)}
 	switch {
-	case g.From != 0 || g.To != 0 || g.Delivered != 0 || len(g.Lost) > 0:
+	case g.From != 0 || g.To != 0 || len(g.Lost) > 0:
 		v.note(at, "a replay to take no offsets", fmt.Sprintf("[%d,%d), %d delivered", g.From, g.To, g.Delivered))
+	case g.Delivered != 0: // to a keyed model, for which replayed rows are new
+		m.crowded = append(m.crowded, func() {
+			v.note(at, "a replay to deliver no records", fmt.Sprintf("%d delivered", g.Delivered))
+		})
 	case f.WithRows+f.Dead+f.Filtered != 0:
 		v.note(at, "a replay to move records from dead to others, as many", fmt.Sprintf("%+d with rows, %+d dead, %+d filtered", f.WithRows, f.Dead, f.Filtered))
 	case f.WithRows < 0 || f.Filtered < 0 || f.Rows < f.WithRows || f.Letters < 0:
@@ -43,7 +47,7 @@ func (v *verifier) accountReplays() {
 
 func (v *verifier) accountReplaysOf(m *modelProof, s *sourceProof) {
 	t := v.tables[m.Table]
-	if t != nil && t.broken || len(s.replays) == 0 {
+	if t != nil && t.broken || len(s.replays) == 0 || m.keyed {
 		return
 	}
 	if t != nil && t.table != nil {

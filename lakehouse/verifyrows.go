@@ -18,7 +18,11 @@ func (v *verifier) readRows(ctx context.Context) error {
 		if t == nil || t.table == nil {
 			continue
 		}
-		if err := v.readModel(ctx, m, t); err != nil {
+		read := v.readModel
+		if v.isKeyed(m.Table) {
+			read = v.readKeyed
+		}
+		if err := read(ctx, m, t); err != nil {
 			return err
 		}
 	}

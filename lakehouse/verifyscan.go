@@ -36,11 +36,15 @@ func plannedFiles(ctx context.Context, tbl *table.Table) ([]table.FileScanTask, 
 	return tasks, nil
 }
 
+// scanRows is how many rows are decoded at once: enough to decode fast, few
+// enough for rows of some kB.
+const scanRows = 16 << 10
+
 // scanFiles reads columns of some files; no columns are all of them.
 func scanFiles(ctx context.Context, tbl *table.Table, tasks []table.FileScanTask, columns []string, visit func(*columnReader) error) error {
 	ctx, cancel := context.WithCancel(ctx) // a visit that fails leaves readers behind
 	defer cancel()
-	var options []table.ScanOption
+	options := []table.ScanOption{table.WithArrowBatchSize(scanRows)}
 	if len(columns) > 0 {
 		options = append(options, table.WithSelectedFields(columns...))
 	}

@@ -55,10 +55,20 @@ type Writer struct {
 	open      map[string]*dataFile
 	done      []File
 	clock     int64 // counts writes, for least recently written
+	// written, if set, sees the rows that went into a file, in its order.
+	written func(location string, rows arrow.RecordBatch) error
 }
 
-// NewWriter begins an epoch's files of a table.
+// NewWriter begins an epoch's files of a table that only grows; a keyed one has
+// NewChangeWriter.
 func (t *Table) NewWriter(names *Names, config WriterConfig) (*Writer, error) {
+	if t.key != nil {
+		return nil, fmt.Errorf("BUG: rows appended to keyed table %s", t.ID)
+	}
+	return t.newWriter(names, config)
+}
+
+func (t *Table) newWriter(names *Names, config WriterConfig) (*Writer, error) {
 	p, err := newPartitioner(t.spec, t.schema)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", t.ID, err)
@@ -90,7 +100,7 @@ func (w *Writer) Write(ctx context.Context, rows arrow.RecordBatch) error {
 	defer ordered.Release()
 	runs, err := w.partition.runs(ordered)
 	if err != nil {
-		return fmt.Errorf("partition rows of %s: %w", w.table.ID, err)
+		return fmt.Errorf("%w %s: find their partitions: %w", ErrUnfit, w.table.ID, err)
 	}
 	for _, g := range groupRuns(runs) {
 		if err := w.writeGroup(ctx, ordered, g); err != nil {
@@ -130,6 +140,11 @@ func (w *Writer) writeGroup(ctx context.Context, rows arrow.RecordBatch, g group
 	}
 	if err := f.write(part); err != nil {
 		return err
+	}
+	if w.written != nil {
+		if err := w.written(f.location, part); err != nil {
+			return err
+		}
 	}
 	if f.size() >= w.config.TargetBytes {
 		return w.end(f)

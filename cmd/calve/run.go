@@ -21,6 +21,9 @@ type runReport struct {
 	Epochs      int64 `json:"epochs"`
 	Files       int64 `json:"files"`
 	LastEpoch   int64 `json:"last_epoch"` // 0 if this run committed none
+
+	Plugins []pluginSwap   `json:"plugins,omitempty"` // other modules that references came to mean
+	Shadows []shadowReport `json:"shadows,omitempty"`
 }
 
 func newRun(s *settings) *cobra.Command {
@@ -28,6 +31,7 @@ func newRun(s *settings) *cobra.Command {
 		once    bool
 		standby bool
 		onLoss  string
+		shadows []string
 	)
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -38,7 +42,8 @@ lost and none is written twice, however it ended.`,
 		Example: `  calve run --project shop
   calve run --project shop --once                  # up to what is there now, then exit
   calve run --project shop --once --output json
-  calve run --project shop --standby               # takes over when the writer dies`,
+  calve run --project shop --standby               # takes over when the writer dies
+  calve run --project shop --once --shadow orders=clean@1.1.0`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, logger, err := s.begin()
@@ -52,6 +57,9 @@ lost and none is written twice, however it ended.`,
 				return usageError{errors.New("--once and --standby exclude each other: a standby waits for another process, --once for none")}
 			}
 			options := daemon.RunOptions{Once: once, Standby: standby, RecordLoss: onLoss == "record-loss", Logger: logger}
+			if options.Shadows, err = parseShadows(shadows); err != nil {
+				return usageError{err}
+			}
 			if isTerminal(os.Stderr) {
 				options.Watch = daemon.Progress(os.Stderr, time.Second)
 			}
@@ -65,6 +73,7 @@ lost and none is written twice, however it ended.`,
 	cmd.Flags().BoolVar(&once, "once", false, "read up to the end offsets seen at start, commit, exit")
 	cmd.Flags().BoolVar(&standby, "standby", false, "wait until the writer's epoch log has been silent for 3 minutes (3 commit intervals if they are longer), then take over")
 	cmd.Flags().StringVar(&onLoss, "on-data-loss", "fail", "when records expired before they were read: fail, or record-loss to go on and record the lost range")
+	cmd.Flags().StringArrayVar(&shadows, "shadow", nil, "MODEL=name@channel or MODEL=name@version of the plugin registry: runs beside the model's plugin, writes nothing, and tells what differs; once for each model")
 	return s.withOutput(s.withProject(cmd))
 }
 
@@ -73,9 +82,13 @@ func (s *settings) reportRun(cmd *cobra.Command, stats pipeline.Stats) error {
 		return writeJSON(cmd.OutOrStdout(), runReport{
 			Records: stats.Records, RowsOut: stats.Rows, DeadLetters: stats.Letters, Filtered: stats.Filtered,
 			Epochs: stats.Epochs, Files: stats.Files, LastEpoch: stats.Last,
+			Plugins: pluginSwaps(stats.Swaps), Shadows: shadowReports(stats.Shadows),
 		})
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%d records: %d new rows, %d dead letters, %d filtered; %d epochs, %d files\n",
-		stats.Records, stats.Rows, stats.Letters, stats.Filtered, stats.Epochs, stats.Files)
-	return err
+	out := cmd.OutOrStdout()
+	if _, err := fmt.Fprintf(out, "%d records: %d new rows, %d dead letters, %d filtered; %d epochs, %d files\n",
+		stats.Records, stats.Rows, stats.Letters, stats.Filtered, stats.Epochs, stats.Files); err != nil {
+		return err
+	}
+	return errors.Join(printSwaps(out, stats.Swaps), printShadows(out, stats.Shadows))
 }

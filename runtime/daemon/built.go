@@ -12,7 +12,7 @@ import (
 func built() []project.Feature {
 	var features []project.Feature
 	for key, values := range map[string][]string{
-		"kind":             {"staging"},
+		"kind":             {"staging", "session"},
 		"format":           {"json", "confluent-json", "text", "bytes", "avro", "protobuf", "debezium-json", "debezium-avro"},
 		"encoding":         encodings,
 		"schema_registry":  {""},
@@ -29,6 +29,8 @@ func built() []project.Feature {
 		"plugin":           {"local", "registry"},
 		"plugin.input":     {""},
 		"plugin.adds":      {""},
+
+		"event_time": {""}, "max_out_of_orderness": {""}, "idle_timeout": {""}, "max_future": {""},
 	} {
 		for _, value := range values {
 			features = append(features, project.Feature{Key: key, Value: value})

@@ -3,11 +3,13 @@ package daemon_test
 import (
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/calvelake/calve/lakehouse"
 	"github.com/calvelake/calve/runtime/daemon"
 	"github.com/calvelake/calve/runtime/decode/registry"
 	"github.com/calvelake/calve/runtime/decode/registry/registrytest"
@@ -64,6 +66,42 @@ func TestTableOfChanges(t *testing.T) {
 	produce(t, p, "events", changeEvent("t", 7, "null", "null"))
 	if _, err := once(t.Context(), p); err == nil || !strings.Contains(err.Error(), "shop.public.events was truncated") || !strings.Contains(err.Error(), "offset 6") {
 		t.Errorf("a truncated table: got error %v, want one that names the table and the offset", err)
+	}
+}
+
+// A truncation is left out where the model says so, and told once an epoch. One
+// that comes up among dead letters stops no replay.
+func TestTruncations(t *testing.T) {
+	dir := t.TempDir()
+	load := func(model string, maxBytes int) *project.Project {
+		return loadFormat(t, setup{model: model}, dir, fmt.Sprintf("debezium-json\n    max_record_bytes: %dB", maxBytes))
+	}
+	p := load("", 10)
+	produce(t, p, "events", changeEvent("c", 1, "null", `{"id":1}`), changeEvent("t", 2, "null", "null"), changeEvent("c", 3, "null", `{"id":2}`))
+	mustRun(t, p)
+	wantAccounted(t, p, 3, counts{letters: 3})
+
+	p = load("", 1000)
+	r := wantReplayed(t, p, lakehouse.RequestResult{Replayed: 2, Refused: 1})
+	if got := refusals(t, p, r.request); len(got) != 1 || got[1] != "truncate" {
+		t.Errorf("refused by offset: %v, want truncate at 1", got)
+	}
+
+	p = load("on_truncate: ignore\n", 1000)
+	wantReplayed(t, p, lakehouse.RequestResult{Filtered: 1})
+	produce(t, p, "events", changeEvent("t", 4, "null", "null"), changeEvent("c", 5, "null", `{"id":3}`), changeEvent("t", 6, "null", "null"))
+	var log strings.Builder
+	if _, err := daemon.Run(t.Context(), p, daemon.RunOptions{Once: true, Logger: slog.New(slog.NewTextHandler(&log, nil))}); err != nil {
+		t.Fatal(err)
+	}
+	if text := log.String(); strings.Count(text, "on_truncate") != 1 || !strings.Contains(text, "truncations=2") || !strings.Contains(text, "shop.public.events at events/0 offset 3") {
+		t.Errorf("got log\n%s\nwant one line of 2 truncations, the first of shop.public.events at offset 3", text)
+	}
+	if got, want := events(t, p, "id"), "[1]\n[2]\n[3]"; got != want {
+		t.Errorf("got rows\n%s\nwant\n%s", got, want)
+	}
+	if v, err := daemon.Verify(t.Context(), p, quiet); err != nil || !v.Proven {
+		t.Errorf("not proven: %+v (%v)", v, err)
 	}
 }
 

@@ -90,7 +90,7 @@ func openWeblog(b *testing.B) *weblog {
 	if err != nil {
 		b.Fatal(err)
 	}
-	host, err := openHost(b.Context(), p, slog.New(slog.DiscardHandler))
+	host, err := openHost(b.Context(), p, toolsConfig{logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -196,7 +196,11 @@ func (w *weblog) openLake(b *testing.B) (*lakehouse.Lake, *catalog.Catalog, *lak
 	}
 	b.Cleanup(func() { _ = cat.Close() })
 	lake := lakehouse.New(lakehouse.Config{Pipeline: "weblog", Nonce: "bench", Logger: slog.New(slog.DiscardHandler)}, store, cat)
-	start, err := lake.Start(b.Context(), definitions(w.project))
+	all, err := definitions(w.project)
+	if err != nil {
+		b.Fatal(err)
+	}
+	start, err := lake.Start(b.Context(), all)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -9,28 +8,54 @@ import (
 
 	"github.com/calvelake/calve/catalog"
 	"github.com/calvelake/calve/lakehouse"
-	"github.com/calvelake/calve/plugins/wasm"
 	"github.com/calvelake/calve/runtime/decode"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
+	"github.com/calvelake/calve/runtime/watermark"
 )
 
 // definitions are the tables of a project: those of its models, and the
 // pipeline's own.
-func definitions(p *project.Project) []lakehouse.Definition {
+func definitions(p *project.Project) ([]lakehouse.Definition, error) {
 	var all []lakehouse.Definition
 	for i := range p.Models {
-		if m := &p.Models[i]; m.Materialized == project.MaterializedTable {
+		if m := &p.Models[i]; m.Kind == project.KindStaging && m.Materialized == project.MaterializedTable {
 			all = append(all, definition(m))
 		}
 	}
-	return append(all, lakehouse.DeadLettersDefinition(p.Name), lakehouse.AuditDefinition(p.Name))
+	keyed, err := compileKeyed(p)
+	if err != nil {
+		return nil, err
+	}
+	for i := range keyed {
+		if k := &keyed[i]; k.Materialized == project.MaterializedTable {
+			all = append(all, keyedDefinition(k))
+		}
+	}
+	return append(all, lakehouse.DeadLettersDefinition(p.Name), lakehouse.AuditDefinition(p.Name)), nil
 }
 
+// tableID is where a model's table is.
+func tableID(m *project.Model) catalog.Identifier {
+	return catalog.Identifier{Namespace: m.Namespace, Name: m.Name}
+}
+
+// definition is the table of a staging model.
 func definition(m *project.Model) lakehouse.Definition {
+	return defined(m, arrow.NewSchema(tableFields(m), nil))
+}
+
+// keyedDefinition is the table of a keyed model.
+func keyedDefinition(k *keyedModel) lakehouse.Definition {
+	d := defined(k.Model, k.schema())
+	d.Key = k.key()
+	return d
+}
+
+func defined(m *project.Model, schema *arrow.Schema) lakehouse.Definition {
 	d := lakehouse.Definition{
-		ID:          catalog.Identifier{Namespace: m.Namespace, Name: m.Name},
-		Schema:      arrow.NewSchema(tableFields(m), nil),
+		ID:          tableID(m),
+		Schema:      schema,
 		Description: m.Description,
 		Fixed:       m.OnSchemaChange == project.SchemaChangeFail,
 		Exact:       m.Contract.Enforced,
@@ -59,6 +84,9 @@ func models(ctx context.Context, p *project.Project, with tools, tables map[stri
 	var all []pipeline.Model
 	for i := range p.Models {
 		m := &p.Models[i]
+		if m.Kind != project.KindStaging {
+			continue
+		}
 		var t *lakehouse.Table
 		if m.Materialized == project.MaterializedTable {
 			t = tables[definition(m).ID.String()]
@@ -73,6 +101,17 @@ func models(ctx context.Context, p *project.Project, with tools, tables map[stri
 }
 
 func buildModel(ctx context.Context, p *project.Project, m *project.Model, with tools, t *lakehouse.Table) (pipeline.Model, error) {
+	built, err := compileModel(p, m, with.schemas, t)
+	if err != nil || m.Plugin == nil {
+		return built, err
+	}
+	built.PluginRef, built.MaxErrorRatio = m.Plugin.Ref, m.Plugin.MaxErrorRatio
+	built.Plugin, err = openPlugin(ctx, p, m, with)
+	return built, err
+}
+
+// compileModel builds what a pipeline runs of a model but for its plugin.
+func compileModel(p *project.Project, m *project.Model, schemas decode.Schemas, t *lakehouse.Table) (pipeline.Model, error) {
 	source, ok := p.SourceTable(m.From)
 	if !ok {
 		return pipeline.Model{}, fmt.Errorf("BUG: source %s passed validation and does not exist", m.From)
@@ -83,22 +122,27 @@ func buildModel(ctx context.Context, p *project.Project, m *project.Model, with 
 		Columns:        input,
 		MaxRecordBytes: source.MaxRecordBytes,
 		OnSchemaChange: onSchemaChange(m),
-		Schemas:        with.schemas,
+		Schemas:        schemas,
 		NaturalKey:     m.NaturalKey,
+
+		IgnoreTruncations: m.OnTruncate == project.TruncateIgnore,
 	})
 	if err != nil {
 		return pipeline.Model{}, err
 	}
-	built := pipeline.Model{Name: m.Name, Topic: source.Topic, Decoder: decoder, Table: t, Evolves: evolves(m)}
+	built := pipeline.Model{Name: m.Name, Topic: source.Topic, Decoder: decoder, Table: t, Evolves: evolves(m), EventTime: eventTime(m)}
 	if err := addSteps(m, &built, input); err != nil {
 		return pipeline.Model{}, err
 	}
-	if m.Plugin == nil {
-		return built, nil
+	return built, nil
+}
+
+// eventTime is how time passes for a staging model.
+func eventTime(m *project.Model) pipeline.EventTime {
+	return pipeline.EventTime{
+		Column: m.EventTime,
+		Policy: watermark.Policy{MaxOutOfOrderness: m.MaxOutOfOrderness, IdleTimeout: m.IdleTimeout, MaxFuture: m.MaxFuture},
 	}
-	built.PluginRef = m.Plugin.Ref
-	built.Plugin, err = openPlugin(ctx, p, m, with)
-	return built, err
 }
 
 func decodeColumns(columns []project.Column) []decode.Column {
@@ -107,44 +151,4 @@ func decodeColumns(columns []project.Column) []decode.Column {
 		out[i] = decode.Column{Name: c.Name, From: c.From, Type: c.Type, Nullable: c.Nullable, Default: c.Default, Encoding: c.Encoding}
 	}
 	return out
-}
-
-// openPlugin compiles a model's plugin and checks that it takes and returns
-// what the model declares.
-func openPlugin(ctx context.Context, p *project.Project, m *project.Model, with tools) (*plugin, error) {
-	module, err := readModule(ctx, p, m, with.registry)
-	if err != nil {
-		return nil, fmt.Errorf("plugin %s: %w", m.Plugin.Ref, err)
-	}
-	limits := wasm.Limits{}
-	if l := m.Plugin.Limits; l != (project.PluginLimits{}) {
-		limits.MemoryBytes, limits.Budget, limits.OutputBytes = l.Memory, l.CPUBudget, l.OutputBytes
-	}
-	compiled, err := with.host.Compile(ctx, module, limits)
-	if err != nil {
-		return nil, fmt.Errorf("plugin %s: compile %s: %w", m.Plugin.Ref, cmp.Or(m.Plugin.Module, "its module in the registry"), err)
-	}
-	input, output := pluginSchemas(m)
-	init := wasm.Init{
-		Pipeline: p.Name,
-		Model:    m.Name,
-		Config:   m.Plugin.Config,
-		Input:    input,
-		Output:   output,
-	}
-	made := &plugin{digest: compiled.Digest(), rows: int(m.Plugin.Limits.BatchRows)}
-	if m.Plugin.OnError == project.OnErrorStop {
-		sparing := init
-		made.sparing = &sparingPlugin{stopping: made, open: func(ctx context.Context) (*wasm.Transform, error) { return compiled.Open(ctx, sparing) }}
-		init.OnError = wasm.Stop
-	}
-	if made.transform, err = compiled.Open(ctx, init); err != nil {
-		return nil, fmt.Errorf("plugin %s: open: %w", m.Plugin.Ref, err)
-	}
-	return made, nil
-}
-
-// pluginSchemas are what a model hands to its plugin, and what it takes back.
-func pluginSchemas(m *project.Model) (input, output *arrow.Schema) {
-	return arrow.NewSchema(arrowFields(m.Input()), nil), arrow.NewSchema(arrowFields(m.Columns), nil)
 }

@@ -3,10 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/calvelake/calve/catalog"
 	"github.com/calvelake/calve/lakehouse"
+	"github.com/calvelake/calve/runtime/decode/registry"
 	"github.com/calvelake/calve/runtime/project"
 )
 
@@ -46,6 +48,9 @@ func MakePlan(ctx context.Context, p *project.Project, logger *slog.Logger) (Pla
 	if err := checkBuilt(p); err != nil {
 		return Plan{}, err
 	}
+	if err := checkCompiles(p); err != nil {
+		return Plan{}, err
+	}
 	plan := Plan{
 		Project: p.Name, Warehouse: p.Connections.Warehouse.Location, Catalog: catalogName(p),
 		Kafka: p.Connections.Kafka.Brokers,
@@ -61,7 +66,11 @@ func MakePlan(ctx context.Context, p *project.Project, logger *slog.Logger) (Pla
 		return Plan{}, err
 	}
 	defer closeAndLog(logger, "catalog", closing)
-	for _, d := range definitions(p) {
+	all, err := definitions(p)
+	if err != nil {
+		return Plan{}, err
+	}
+	for _, d := range all {
 		t, err := planTable(ctx, d, load)
 		if err != nil {
 			return Plan{}, err
@@ -71,13 +80,36 @@ func MakePlan(ctx context.Context, p *project.Project, logger *slog.Logger) (Pla
 	return plan, nil
 }
 
+// checkCompiles reports, for all models, what a run would refuse of their
+// columns and expressions.
+func checkCompiles(p *project.Project) error {
+	var errs []error
+	for i := range p.Models {
+		m := &p.Models[i]
+		if m.Kind != project.KindStaging {
+			continue // it decodes nothing
+		}
+		if _, err := compileModel(p, m, noSchemas{}, nil); err != nil {
+			errs = append(errs, fmt.Errorf("%s:%d: model %s: %w", m.File, m.Line, m.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// noSchemas stands for a registry where no record is decoded.
+type noSchemas struct{}
+
+func (noSchemas) Schema(context.Context, int) (registry.Schema, error) {
+	return registry.Schema{}, errors.New("BUG: the schema registry is asked without a record")
+}
+
 func planModel(m *project.Model) PlanModel {
 	out := PlanModel{Name: m.Name, Kind: string(m.Kind), From: m.From.String()}
 	if m.Plugin != nil {
 		out.Plugin = m.Plugin.Ref
 	}
 	if m.Materialized == project.MaterializedTable {
-		out.Table = definition(m).ID.String()
+		out.Table = tableID(m).String()
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -14,7 +15,8 @@ import (
 
 // plugin is a compiled plugin as the pipeline's Transformer.
 type plugin struct {
-	transform *wasm.Transform
+	compiled  *wasm.Plugin
+	transform *wasm.Transform // nil if it was refused
 	digest    string
 	rows      int            // of one call at most; 0 takes defaultBatchRows
 	sparing   *sparingPlugin // nil unless it stops over a row
@@ -26,6 +28,26 @@ type plugin struct {
 const defaultBatchRows = 8192
 
 func (p *plugin) Digest() string { return p.digest }
+
+// NextEpoch implements pipeline.EpochBounded: the plugin may log again.
+func (p *plugin) NextEpoch() {
+	p.transform.NextEpoch()
+	if p.sparing != nil {
+		p.sparing.nextEpoch()
+	}
+}
+
+// Close frees the plugin's instances and its code. No call may be running.
+func (p *plugin) Close(ctx context.Context) error {
+	var errs []error
+	if p.sparing != nil {
+		errs = append(errs, p.sparing.close(ctx))
+	}
+	if p.transform != nil {
+		errs = append(errs, p.transform.Close(ctx))
+	}
+	return errors.Join(append(errs, p.compiled.Close(ctx))...)
+}
 
 // Transform hands a batch to the plugin, in pieces that end between records,
 // since the rows of one record get their ordinals together.

@@ -21,12 +21,16 @@ func Recover(ctx context.Context, p *project.Project, logger *slog.Logger) (*lak
 	if err := checkBuilt(p); err != nil {
 		return nil, err
 	}
+	all, err := definitions(p)
+	if err != nil {
+		return nil, err
+	}
 	opened, err := OpenLakehouse(ctx, p, logger)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAndLog(logger, "catalog", opened.Close)
-	return newLake(p, opened, logger).Recover(ctx, definitions(p), pipeline.MainReader)
+	return newLake(p, opened, logger).Recover(ctx, all, pipeline.MainReader)
 }
 
 // Rederivation is what Rederive did.
@@ -71,10 +75,11 @@ func derive(ctx context.Context, p *project.Project, lake *lakehouse.Lake, decid
 	if err != nil {
 		return nil, err
 	}
-	with, err := openTools(ctx, p, logger)
+	with, err := openTools(ctx, p, toolsConfig{logger: logger})
 	if err != nil {
 		return nil, err
 	}
+	with.registry.pin(decided.Plugins)
 	defer func() { err = errors.Join(err, with.close()) }()
 	built, err := models(ctx, p, with, start.Tables)
 	if err != nil {
@@ -104,7 +109,11 @@ func derive(ctx context.Context, p *project.Project, lake *lakehouse.Lake, decid
 // an epoch, with the columns that they had then.
 func startBefore(ctx context.Context, p *project.Project, lake *lakehouse.Lake, decided *lakehouse.Epoch) (*lakehouse.Start, error) {
 	start := &lakehouse.Start{Last: decided.Number - 1, Tables: map[string]*lakehouse.Table{}, Epochs: map[string]int64{}}
-	for _, d := range definitions(p) {
+	all, err := definitions(p)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range all {
 		name, schema := d.ID.String(), lakehouse.CurrentSchema
 		if c := decided.Change(name); c != nil {
 			start.Epochs[name], schema = c.Prev, c.SchemaID

@@ -17,7 +17,7 @@ func openRegistry(p *project.Project, logger *slog.Logger) (*registry.Client, er
 	}
 	client, err := registry.Open(registryConfig(p), logger)
 	if err != nil {
-		return nil, fmt.Errorf("open schema_registry: %w", err)
+		return nil, fmt.Errorf("open connections.kafka.schema_registry: %w", err)
 	}
 	return client, nil
 }

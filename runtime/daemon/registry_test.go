@@ -72,7 +72,7 @@ func TestAProjectWithoutARegistryHasNoClient(t *testing.T) {
 func TestARegistryThatCannotBeOpenedIsNamed(t *testing.T) {
 	p := loadWithRegistry(t, `{url: "https://r", tls: {ca_file: absent.pem}}`)
 	_, err := openRegistry(p, slog.New(slog.DiscardHandler))
-	if err == nil || !strings.Contains(err.Error(), "open schema_registry: read tls.ca_file") || !strings.Contains(err.Error(), p.Path("absent.pem")) {
+	if err == nil || !strings.Contains(err.Error(), "open connections.kafka.schema_registry: read tls.ca_file") || !strings.Contains(err.Error(), p.Path("absent.pem")) {
 		t.Errorf("got %v, want the setting and the file", err)
 	}
 }

@@ -103,7 +103,43 @@ func TestReplayRefusesRowsThatWouldStop(t *testing.T) {
 	}
 }
 
-// The same with a plugin of on_error: stop.
+// A test of severity warn counts a replayed row once: in the run that writes it,
+// and in no other.
+func TestReplayCountsWarningsOnce(t *testing.T) {
+	const warning = "data_tests: [{accepted_range: {column: id, min_value: 0, severity: warn}}]\n"
+	dir := t.TempDir()
+	p := setup{source: "    max_record_bytes: 10B\n", model: warning}.load(t, dir)
+	produce(t, p, "events", `{"id":-1}`, `{"id":-20,"text":"x"}`, `{"id":30,"text":"x"}`, `{"id":-40,"text":"x"}`)
+	warned := func(p *project.Project) (rows int64) {
+		t.Helper()
+		for _, w := range mustRun(t, p).Warnings {
+			rows += w.Rows
+		}
+		return rows
+	}
+	if got := warned(p); got != 1 {
+		t.Errorf("the first run warns of %d rows, want the one that is no letter", got)
+	}
+	p = setup{model: warning}.load(t, dir)
+	letters, err := daemon.OpenDeadLetters(t.Context(), p, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer letters.Close()
+	for _, want := range []int64{2, 0} {
+		if _, err := letters.Ask(t.Context(), lakehouse.RequestReplay, lakehouse.LetterFilter{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := warned(p); got != want {
+			t.Errorf("a run with a replay warns of %d rows, want %d", got, want)
+		}
+	}
+	if got, want := events(t, p, "id"), "[-1]\n[-20]\n[-40]\n[30]"; got != want {
+		t.Errorf("got rows\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A letter over which a plugin of on_error: stop fails is refused too.
 func TestReplayRefusesRowsThatAPluginFailsOn(t *testing.T) {
 	dir := t.TempDir()
 	install(t, kit, dir, "kit")

@@ -28,7 +28,14 @@ type RunOptions struct {
 	// RecordLoss goes on behind records that expired before they were read,
 	// and records the loss; else such a start is refused.
 	RecordLoss bool
-	Logger     *slog.Logger
+	// Shadows are plugins that run beside those of models and write nothing.
+	Shadows []ShadowOption
+	// PluginMetrics receives what is counted of plugins; nil drops it.
+	PluginMetrics wasm.Recorder
+	// ChannelsEvery is how often the channels of the plugin registry are looked
+	// at that models refer to; 0 is every 5 s.
+	ChannelsEvery time.Duration
+	Logger        *slog.Logger
 	// Watch, if set, is called when the pipeline runs; it returns when ctx
 	// ends.
 	Watch func(ctx context.Context, running *Running)
@@ -74,7 +81,7 @@ func Run(ctx context.Context, p *project.Project, options RunOptions) (pipeline.
 	if err := storage.Probe(ctx, lake.Store, lake.Store.Root()+"/_calve/"+p.Name+"/probe"); err != nil {
 		return pipeline.Stats{}, fmt.Errorf("probe warehouse %s: %w", lake.Store.Root(), err)
 	}
-	with, err := openTools(ctx, p, options.Logger)
+	with, err := openTools(ctx, p, toolsConfig{logger: options.Logger, metrics: options.PluginMetrics, registry: len(options.Shadows) > 0})
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
@@ -109,14 +116,27 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 			return pipeline.Stats{}, err
 		}
 	}
-	begin, err := lake.Start(ctx, definitions(p))
+	all, err := definitions(p)
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
-	built, err := models(ctx, p, o.with, begin.Tables)
+	begin, err := lake.Start(ctx, all)
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
+	plugged, err := startModels(ctx, p, o.with, begin)
+	if err != nil {
+		return pipeline.Stats{}, err
+	}
+	built := plugged.models
+	if err := addShadows(ctx, p, o.with, built, options.Shadows); err != nil {
+		return pipeline.Stats{}, err
+	}
+	keyed, err := startKeyed(ctx, p, o, begin, options.Logger)
+	if err != nil {
+		return pipeline.Stats{}, err
+	}
+	defer closeAndLog(options.Logger, "keyed state", keyed.close)
 	names := topicNames(built)
 	topics, err := readTopics(ctx, o.broker, names)
 	if err != nil {
@@ -134,8 +154,10 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 	if err := cut.Validate(); err != nil {
 		return pipeline.Stats{}, err
 	}
+	candidates := plugged.follow(ctx, p, o.with, options)
+	defer candidates.close()
 	running := pipeline.New(cut, pipeline.Parts{
-		Lake: lake, Start: begin, Readers: readers, Models: built,
+		Lake: lake, Start: begin, Readers: readers, Models: built, Keyed: keyed.models, State: keyed.pipelineState(), Probations: plugged.probations, Candidates: candidates,
 		Open: func(ctx context.Context, positions []record.Position) (pipeline.Source, error) {
 			return o.broker.Source(ctx, positions)
 		},
@@ -238,8 +260,8 @@ func wanted(models []pipeline.Model) []pipeline.Wanted {
 
 // openHost starts the plugin host. Its cache holds native code, so it lives in
 // the project's own folder, private to the owner.
-func openHost(ctx context.Context, p *project.Project, logger *slog.Logger) (*wasm.Host, error) {
-	host, err := wasm.New(ctx, wasm.Config{CacheDir: filepath.Join(p.Dir, ".calve", "cache", "wasm"), Logger: logger})
+func openHost(ctx context.Context, p *project.Project, c toolsConfig) (*wasm.Host, error) {
+	host, err := wasm.New(ctx, wasm.Config{CacheDir: filepath.Join(p.Dir, ".calve", "cache", "wasm"), Logger: c.logger, Metrics: c.metrics})
 	if err != nil {
 		return nil, fmt.Errorf("start plugin host: %w", err)
 	}

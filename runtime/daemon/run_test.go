@@ -116,13 +116,18 @@ type following struct {
 }
 
 func follow(t *testing.T, p *project.Project) *following {
+	return followWith(t, p, daemon.RunOptions{Logger: quiet})
+}
+
+func followWith(t *testing.T, p *project.Project, options daemon.RunOptions) *following {
 	ctx, cancel := context.WithCancel(t.Context())
 	f := &following{t: t, cancel: cancel, running: make(chan *daemon.Running, 1), done: make(chan error, 1)}
+	options.Watch = func(ctx context.Context, r *daemon.Running) {
+		f.running <- r
+		<-ctx.Done()
+	}
 	go func() {
-		stats, err := daemon.Run(ctx, p, daemon.RunOptions{Logger: quiet, Watch: func(ctx context.Context, r *daemon.Running) {
-			f.running <- r
-			<-ctx.Done()
-		}})
+		stats, err := daemon.Run(ctx, p, options)
 		f.stats = stats
 		f.done <- err
 	}()

@@ -53,3 +53,21 @@ func (p *sparingPlugin) plugin(ctx context.Context) (*plugin, error) {
 	p.opened = &plugin{transform: transform, digest: p.stopping.digest, rows: p.stopping.rows}
 	return p.opened, nil
 }
+
+// nextEpoch is NextEpoch of the instances, if there are any.
+func (p *sparingPlugin) nextEpoch() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.opened != nil {
+		p.opened.transform.NextEpoch()
+	}
+}
+
+func (p *sparingPlugin) close(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.opened == nil {
+		return nil
+	}
+	return p.opened.transform.Close(ctx)
+}

@@ -19,8 +19,16 @@ type tools struct {
 	closers  []func() error
 }
 
-func openTools(ctx context.Context, p *project.Project, logger *slog.Logger) (tools, error) {
-	host, err := openHost(ctx, p, logger)
+// toolsConfig is what tools are opened for.
+type toolsConfig struct {
+	logger   *slog.Logger
+	metrics  wasm.Recorder // of plugins; nil drops them
+	registry bool          // of plugins is needed, also if no model refers to it
+}
+
+func openTools(ctx context.Context, p *project.Project, c toolsConfig) (tools, error) {
+	logger := c.logger
+	host, err := openHost(ctx, p, c)
 	if err != nil {
 		return tools{}, err
 	}
@@ -33,7 +41,7 @@ func openTools(ctx context.Context, p *project.Project, logger *slog.Logger) (to
 		t.schemas = client
 		t.closers = append(t.closers, func() error { client.Close(); return nil })
 	}
-	if t.registry, err = openRegistryPlugins(ctx, p, logger); err != nil {
+	if t.registry, err = openRegistryPlugins(ctx, p, logger, c.registry); err != nil {
 		return tools{}, errors.Join(err, t.close())
 	}
 	if t.registry != nil {

@@ -27,7 +27,7 @@ func Verify(ctx context.Context, p *project.Project, logger *slog.Logger) (*lake
 	for i := range p.Models {
 		m := lakehouse.ModelTable{Model: p.Models[i].Name}
 		if p.Models[i].Materialized == project.MaterializedTable {
-			m.Table = definition(&p.Models[i]).ID.String()
+			m.Table = tableID(&p.Models[i]).String()
 		}
 		models = append(models, m)
 	}

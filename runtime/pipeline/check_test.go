@@ -44,6 +44,11 @@ func (w *world) check() error {
 			return fmt.Errorf("model %s: %w", m.name, err)
 		}
 	}
+	for _, c := range w.censuses {
+		if err := w.checkCensus(c); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

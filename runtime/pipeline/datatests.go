@@ -108,7 +108,8 @@ func (e *epoch) warn(o outcome) {
 	}
 }
 
-// reportWarnings logs them, once an epoch for each test.
+// reportWarnings logs them, once an epoch for each test, and what else the epoch
+// is to be told of.
 func (p *Pipeline) reportWarnings(e *epoch) {
 	byName := func(a, b warned) int { return cmp.Or(cmp.Compare(a.model, b.model), cmp.Compare(a.test, b.test)) }
 	for _, key := range slices.SortedFunc(maps.Keys(e.warnings), byName) {
@@ -117,4 +118,5 @@ func (p *Pipeline) reportWarnings(e *epoch) {
 			"first", fmt.Sprintf("%s offset %d: %s", w.At, w.Offset, w.Message))
 		p.stats.warn(key, w.Rows)
 	}
+	p.reportTruncations(e)
 }

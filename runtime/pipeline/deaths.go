@@ -35,11 +35,11 @@ type deathCount struct {
 	message string
 }
 
-func (e *epoch) countDeaths(o outcome) {
-	d := e.deaths[o.model.Name]
+func (e *epoch) countDeaths(o refused) {
+	d := e.deaths[o.model]
 	if d == nil {
 		d = &deaths{reasons: map[deathReason]*deathCount{}}
-		e.deaths[o.model.Name] = d
+		e.deaths[o.model] = d
 	}
 	for _, r := range o.rejects {
 		reason := deathReason{r.Code, r.Column}
@@ -77,8 +77,12 @@ func (e *epoch) checkDeaths() error {
 		if f.Delivered < fewestDelivered || ratio <= *limit {
 			continue
 		}
-		return fmt.Errorf("%w: model %s cannot take %d of %d records (ratio %.3f, limits.max_dead_ratio is %s); most often %s; fix the model or its source, or raise limits.max_dead_ratio to let them become dead letters",
+		err := fmt.Errorf("%w: model %s cannot take %d of %d records (ratio %.3f, limits.max_dead_ratio is %s); most often %s; fix the model or its source, or raise limits.max_dead_ratio to let them become dead letters",
 			ErrTooManyDead, model, f.Dead, f.Delivered, ratio, strconv.FormatFloat(*limit, 'f', -1, 64), e.deaths[model].mostFrequent())
+		if m := e.p.model(model); m != nil && m.Plugin != nil {
+			return &pluginError{m, err}
+		}
+		return err
 	}
 	return nil
 }

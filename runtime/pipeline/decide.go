@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -13,33 +14,43 @@ import (
 // and 4). An epoch in which nothing moved leaves no trace, unless the log has
 // been silent for too long: then its record is a heartbeat.
 func (p *Pipeline) decide(ctx context.Context, e *epoch) error {
-	if !e.moved() && !p.silent() {
+	if !e.moved() && !p.silent() && !p.dueKeyed(p.parts.Now().UnixMicro()) {
 		return nil
 	}
+	times := newStopwatch(p.parts.Now, e.started)
+	took := EpochTimes{Fill: times.lap()}
 	r, err := p.record(ctx, e)
 	if err != nil {
 		e.abort()
 		return fmt.Errorf("end epoch %d: %w", e.number, err)
 	}
+	took.Files = times.lap()
 	if err := p.parts.Lake.Log().Append(ctx, r); err != nil {
 		return err
 	}
 	p.recorded = p.parts.Now()
+	took.Record = times.lap()
 	if err := p.parts.Lake.Commit(ctx, r); err != nil && rule("commit-before-next") { // record n+1 waits for this (†)
 		return err
 	}
-	p.last = e.number
+	p.last, p.state = e.number, r.State
+	p.watermarks.committed(r.Watermarks)
 	for _, c := range r.Changes {
 		p.tables[c.Table] = e.number
 	}
 	for _, reader := range p.readers {
 		reader.lost = nil
 	}
+	took.Commit = times.lap()
 	p.stats.committed(r, p.parts.Now())
+	if p.parts.Observe != nil {
+		p.parts.Observe(e.report(r, took))
+	}
 	if len(r.Changes) > 0 {
 		p.parts.Logger.Info("epoch committed", "epoch", r.Number, "tables", len(r.Changes), "records", delivered(r))
 	}
 	p.reportWarnings(e)
+	p.reportShadows(e)
 	p.requestCommitted(ctx, r)
 	p.afterCommit(ctx, r)
 	return nil
@@ -65,15 +76,26 @@ func (p *Pipeline) afterCommit(ctx context.Context, r *lakehouse.Epoch) {
 
 // record uploads the epoch's files and makes its record.
 func (p *Pipeline) record(ctx context.Context, e *epoch) (*lakehouse.Epoch, error) {
-	if err := e.checkDeaths(); err != nil {
+	if err := cmp.Or(e.checkTallies(), e.checkDeaths()); err != nil {
+		return nil, err
+	}
+	if err := p.endKeyed(ctx, e); err != nil {
 		return nil, err
 	}
 	decided := p.parts.Now().UnixMicro()
-	audit := e.audit(decided)
+	watermarks := p.watermarks.next(p.readers, decided)
+	audit := e.audit(decided, watermarks)
 	if err := e.check(audit); err != nil {
 		return nil, err
 	}
+	for _, row := range audit {
+		e.audited[row.Model] = true
+	}
 	changes, err := p.changes(ctx, e, audit)
+	if err != nil {
+		return nil, err
+	}
+	state, err := p.checkpointState(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +107,11 @@ func (p *Pipeline) record(ctx context.Context, e *epoch) (*lakehouse.Epoch, erro
 		StartedAt:  e.started,
 		DecidedAt:  decided,
 		ConfigHash: p.config.ConfigHash,
-		Plugins:    p.plugins(),
+		Plugins:    e.plugins(),
 		Readers:    e.readers(),
+		State:      state,
+		Watermarks: watermarks,
+		Keyed:      p.keyedModels(),
 		Changes:    changes,
 		Tables:     p.tablesAfter(e, changes),
 	}
@@ -126,6 +151,11 @@ func (p *Pipeline) changes(ctx context.Context, e *epoch, rows []lakehouse.Audit
 			}
 		}
 	}
+	keyed, err := p.keyedChanges(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	changes = append(changes, keyed...)
 	if err := add(p.table(lakehouse.DeadLettersDefinition(p.config.Name))); err != nil {
 		return nil, err
 	}
@@ -145,6 +175,7 @@ func (p *Pipeline) writeAudit(ctx context.Context, e *epoch, audit *lakehouse.Ta
 	return w.Write(ctx, batch)
 }
 
+// plugins are the modules that the models run.
 func (p *Pipeline) plugins() map[string]string {
 	digests := map[string]string{}
 	for _, m := range p.parts.Models {

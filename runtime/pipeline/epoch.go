@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,17 +16,25 @@ import (
 // epoch is what has been taken since the last commit: data files in the
 // making, and the counts that the audit table will show.
 type epoch struct {
-	number   int64
-	started  int64 // µs
-	bytes    int64 // of records taken
-	slices   map[*reader]*taken
-	replays  map[replayKey]record.Fate // changes that replayed dead letters make
-	request  *lakehouse.Request        // how far another command's request is; nil if this epoch carries none on
-	deaths   map[string]*deaths        // by model
-	warnings map[warned]Warning
-	writers  map[string]*lakehouse.Writer // by table
-	names    *lakehouse.Names
-	p        *Pipeline
+	number    int64
+	started   int64 // µs
+	bytes     int64 // of records taken
+	slices    map[*reader]*taken
+	replays   map[replayKey]record.Fate // changes that replayed dead letters make
+	request   *lakehouse.Request        // how far another command's request is; nil if this epoch carries none on
+	deaths    map[string]*deaths        // by model
+	truncated map[string]*truncated     // by model
+	warnings  map[warned]Warning
+	tallies   map[string]tally                   // of plugins, by model
+	compared  map[string]*Differences            // between plugins and their shadows, by model
+	audited   map[string]bool                    // models that the audit rows name
+	before    *checkpoint                        // nil unless a plugin is on probation
+	writers   map[string]*lakehouse.Writer       // by table
+	changers  map[string]*lakehouse.ChangeWriter // of keyed models, by table
+	changed   map[string]int64                   // rows that keyed models changed, by model
+	newest    map[string]int64                   // event time, by staging model that has seen any
+	names     *lakehouse.Names
+	p         *Pipeline
 }
 
 // taken is what an epoch has taken of one reader's topics.
@@ -44,14 +53,21 @@ type fateKey struct {
 // begin starts the next epoch where the readers are.
 func (p *Pipeline) begin() *epoch {
 	e := &epoch{
-		number:   p.last + 1,
-		started:  p.parts.Now().UnixMicro(),
-		slices:   map[*reader]*taken{},
-		replays:  map[replayKey]record.Fate{},
-		deaths:   map[string]*deaths{},
-		warnings: map[warned]Warning{},
-		writers:  map[string]*lakehouse.Writer{},
-		p:        p,
+		number:    p.last + 1,
+		started:   p.parts.Now().UnixMicro(),
+		slices:    map[*reader]*taken{},
+		replays:   map[replayKey]record.Fate{},
+		deaths:    map[string]*deaths{},
+		truncated: map[string]*truncated{},
+		warnings:  map[warned]Warning{},
+		tallies:   map[string]tally{},
+		compared:  map[string]*Differences{},
+		audited:   map[string]bool{},
+		writers:   map[string]*lakehouse.Writer{},
+		changers:  map[string]*lakehouse.ChangeWriter{},
+		changed:   map[string]int64{},
+		newest:    map[string]int64{},
+		p:         p,
 	}
 	e.names = p.parts.Lake.Names(e.number)
 	for _, r := range p.readers {
@@ -61,22 +77,31 @@ func (p *Pipeline) begin() *epoch {
 		}
 		e.slices[r] = t
 	}
+	if len(p.probations) > 0 {
+		e.before = p.checkpoint()
+	}
 	return e
 }
 
 // write adds a model's rows to its table's files, and its rejects to the dead
 // letters.
 func (e *epoch) write(ctx context.Context, r *reader, o outcome) error {
-	key := fateKey{model: o.model.Name, TopicPartition: o.rows.Source.TopicPartition}
-	fates := e.slices[r].fates
-	f := fates[key]
-	f.Add(o.fate)
-	fates[key] = f
+	e.countFate(r, o.model.Name, o.rows.Source.TopicPartition, o.fate)
 	e.warn(o)
-	if err := e.bury(ctx, r, o); err != nil {
+	e.tally(o)
+	e.compare(o)
+	e.countTruncations(o)
+	if err := e.bury(ctx, r, refused{o.model.Name, o.model.digest(), o.rows, o.rejects}); err != nil {
 		return err
 	}
 	return e.writeRows(ctx, o.model, o.rows)
+}
+
+func (e *epoch) countFate(r *reader, model string, tp record.TopicPartition, more record.Fate) {
+	fates := e.slices[r].fates
+	f := fates[fateKey{model, tp}]
+	f.Add(more)
+	fates[fateKey{model, tp}] = f
 }
 
 // writeRows adds rows to the files of a model's table, if it has one.
@@ -93,21 +118,31 @@ func (e *epoch) writeRows(ctx context.Context, m *Model, batch record.Batch) err
 	if err != nil {
 		return err
 	}
-	return w.Write(ctx, rows)
+	err = w.Write(ctx, rows)
+	if errors.Is(err, lakehouse.ErrUnfit) && m.Plugin != nil {
+		return &pluginError{m, err}
+	}
+	return err
+}
+
+// refused is what a model refused of a slice, or of the rows made of it.
+type refused struct {
+	model, digest string
+	rows          record.Batch
+	rejects       []record.Reject
 }
 
 // bury writes rejects as dead letters.
-func (e *epoch) bury(ctx context.Context, r *reader, o outcome) error {
+func (e *epoch) bury(ctx context.Context, r *reader, o refused) error {
 	if len(o.rejects) == 0 {
 		return nil
 	}
-	digest := o.model.digest()
 	origin := r.at.at[o.rows.Source.TopicPartition].Origin
 	letters := make([]lakehouse.DeadLetter, len(o.rejects))
 	for i, reject := range o.rejects {
 		letters[i] = lakehouse.DeadLetter{
-			Epoch: e.number, Model: o.model.Name, Reader: r.name, Origin: origin,
-			Source: o.rows.Source, Reject: reject, PluginDigest: digest,
+			Epoch: e.number, Model: o.model, Reader: r.name, Origin: origin,
+			Source: o.rows.Source, Reject: reject, PluginDigest: o.digest,
 		}
 		if reject.OfRow {
 			letters[i].RecordRows = rowsOfRecord(o.rows.Records, reject.Record)
@@ -173,6 +208,10 @@ func (e *epoch) abort() {
 	for _, w := range e.writers {
 		w.Abort()
 	}
+	for _, w := range e.changers {
+		w.Abort()
+	}
+	e.p.discardKeyed()
 }
 
 // readers is what the epoch took, by reader, and within it by TopicPartition.
@@ -208,7 +247,7 @@ func (e *epoch) ranges(r *reader) []lakehouse.Range {
 
 // audit renders the epoch's rows of the audit table: one for each model and
 // each TopicPartition that it reads, unless nothing moved there.
-func (e *epoch) audit(decided int64) []lakehouse.AuditRow {
+func (e *epoch) audit(decided int64, watermarks map[string]record.Watermark) []lakehouse.AuditRow {
 	var rows []lakehouse.AuditRow
 	for _, r := range e.p.readers {
 		for _, g := range e.ranges(r) {
@@ -223,7 +262,11 @@ func (e *epoch) audit(decided int64) []lakehouse.AuditRow {
 					StartedAt: e.started, DecidedAt: decided,
 				}
 				row.Table, row.PluginDigest = m.tableName(), m.digest()
+				if w, ok := watermarks[m.Name]; ok && w.At != record.NoTime {
+					row.Range.Watermark = &w.At
+				}
 				rows = append(rows, row)
+				rows = append(rows, e.auditKeyed(r, row)...)
 			}
 		}
 	}
@@ -240,6 +283,7 @@ func (e *epoch) auditReplays(decided int64) []lakehouse.AuditRow {
 			Reader: lakehouse.ReplayReader, Model: key.model, Fate: e.replays[key],
 			Range: lakehouse.Range{
 				ClusterID: key.ClusterID, TopicID: key.TopicID, Topic: key.Topic, Partition: key.Partition, LeaderEpoch: -1,
+				Delivered: e.replays[key].Delivered, // rows that are new to a keyed model; else 0
 			},
 			StartedAt: e.started, DecidedAt: decided,
 		}

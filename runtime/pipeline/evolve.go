@@ -20,6 +20,8 @@ var ErrSourceChanged = errors.New("the source's schema has changed")
 type neededChange struct {
 	model *Model
 	at    record.TopicPartition
+	// letters tells that the slice is one of dead letters.
+	letters bool
 	*decode.ChangeError
 }
 

@@ -35,6 +35,8 @@ type modelSpec struct {
 	onChange  string        // on_schema_change; "" is ignore
 	enforced  bool          // contract.enforced
 	stepped   bool          // with where, derive and data tests: see steps_test.go
+	// maxErrorRatio is plugin.max_error_ratio.
+	maxErrorRatio float64
 }
 
 var modelColumns = []arrow.Field{
@@ -75,7 +77,7 @@ func (m modelSpec) build(t *lakehouse.Table) (pipeline.Model, error) {
 		Decoder: growing{Decoder: decoder, columns: spec.Columns, tells: m.onChange != ""},
 	}
 	if m.plugin {
-		built.Plugin, built.PluginRef = kindPlugin{strict: m.strict}, "by_kind"
+		built.Plugin, built.PluginRef, built.MaxErrorRatio = kindPlugin{strict: m.strict}, pluginRef, m.maxErrorRatio
 	}
 	if m.stepped {
 		err = m.addSteps(&built)

@@ -52,9 +52,14 @@ type Model struct {
 	Decoder   Decoder
 	Before    []Step      // of decoded rows: where
 	Plugin    Transformer // nil without one
-	PluginRef string
-	After     []Step           // of the plugin's rows: derive, data tests
-	Table     *lakehouse.Table // nil for an ephemeral model
+	PluginRef string      // all models of one reference run one module
+	// MaxErrorRatio is how much larger a share of the records that come to it a
+	// new module of the plugin may refuse in its first epoch than the former did.
+	MaxErrorRatio float64
+	Shadow        *Shadow          // of Plugin; nil without one
+	After         []Step           // of the plugin's rows: derive, data tests
+	Table         *lakehouse.Table // nil for an ephemeral model
+	EventTime     EventTime
 	// Evolves lets the table follow the source (on_schema_change:
 	// append_new_columns); else a change of the source that the decoder tells
 	// of stops the pipeline.
@@ -135,6 +140,14 @@ type Parts struct {
 	Start   *lakehouse.Start
 	Readers []Assignment // of Resume
 	Models  []Model
+	Keyed   []KeyedModel // each behind those that it reads
+	State   State        // of their operators; nil if there are none
+	// Probations are those of plugins of Models that are not what the last record
+	// names.
+	Probations []Probation
+	// Candidates are asked between two epochs; nil if no reference comes to mean
+	// another module.
+	Candidates Candidates
 	// Open opens a source at positions; the pipeline closes it.
 	Open func(ctx context.Context, positions []record.Position) (Source, error)
 	// Discover shows the topics as they are now; nil if DiscoverEvery is 0.
@@ -144,7 +157,9 @@ type Parts struct {
 	Rebuild func(ctx context.Context, m Model, t *lakehouse.Table) (Model, error)
 	// Confirm tells the broker how far tables are, for lag dashboards; its
 	// failure is logged and forgotten (invariant 2).
-	Confirm   func(ctx context.Context, positions []record.Position) error
+	Confirm func(ctx context.Context, positions []record.Position) error
+	// Observe is told of every epoch that was committed; nil if nobody looks.
+	Observe   func(Report)
 	Now       func() time.Time
 	Logger    *slog.Logger
 	Allocator memory.Allocator
@@ -161,16 +176,27 @@ type Pipeline struct {
 	discovered time.Time
 	requests   requests
 	stats      stats
+	probations map[string]*Probation // by reference
+	refusals   map[string]tally      // of modules that are not on probation, by model
+
+	keyed      []keyed // in the order in which they run
+	watermarks watermarks
+	state      *lakehouse.StateManifest // as the last record has it
 }
 
 // New returns a pipeline that goes on where parts.Start ended.
 func New(config Config, parts Parts) *Pipeline {
 	now := parts.Now()
-	return &Pipeline{
+	p := &Pipeline{
 		config: config, parts: parts, readers: newReaders(parts),
 		last: parts.Start.Last, tables: maps.Clone(parts.Start.Epochs), recorded: now, discovered: now,
-		requests: newRequests(parts),
+		requests: newRequests(parts), probations: checkProbations(parts), refusals: formerRefusals(parts),
+		keyed: newKeyed(parts), watermarks: newWatermarks(parts), state: parts.Start.State,
 	}
+	for _, ref := range slices.Sorted(maps.Keys(p.probations)) {
+		p.noteProbation(p.probations[ref])
+	}
+	return p
 }
 
 // Run carries records until Until is reached, ctx ends, or something cannot be
@@ -184,26 +210,42 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		}
 	}()
 	for {
+		p.takeCandidates()
+		p.beginPlugins()
 		e := p.begin()
-		var needed *neededChange // ends the epoch before the slice that needs it
-		if err := p.fill(ctx, e); err != nil && !errors.As(err, &needed) {
-			e.abort()
-			return err
+		needed, err := p.take(ctx, e)
+		if err != nil {
+			if err := p.goBack(ctx, e, err); err != nil {
+				return err
+			}
+			if ctx.Err() != nil {
+				return nil // the next start reads again what the former plugin is to take
+			}
+			continue
 		}
-		if err := p.finish(ctx, e); err != nil {
-			return err
-		}
+		p.endProbations(e)
 		if p.done() || ctx.Err() != nil {
 			return nil
 		}
 		if needed != nil {
-			if err := p.evolve(ctx, needed); err != nil {
+			if err := p.evolve(ctx, needed); err != nil && !p.spares(needed, err) {
 				return err
 			}
 		}
 		p.readers = joinReaders(p.readers)
 		p.discover(ctx)
 	}
+}
+
+// take fills an epoch and decides it. A change that a slice needs ends it before
+// that slice.
+func (p *Pipeline) take(ctx context.Context, e *epoch) (*neededChange, error) {
+	var needed *neededChange
+	if err := p.fill(ctx, e); err != nil && !errors.As(err, &needed) {
+		e.abort()
+		return nil, err
+	}
+	return needed, p.finish(ctx, e)
 }
 
 // finish decides the epoch in hand. A stop asks to finish it, not to drop it,
@@ -289,7 +331,10 @@ func (p *Pipeline) step(due context.Context, e *epoch, r *reader, ends map[recor
 	if err != nil {
 		return dropped, err
 	}
-	for _, o := range outcomes { // 4 keyed operators: none of the kinds that run so far keeps state
+	for _, o := range outcomes {
+		if err := e.feed(ctx, r, o); err != nil { // 4 keyed operators
+			return dropped, err
+		}
 		if err := e.write(ctx, r, o); err != nil { // 5 write
 			return dropped, fmt.Errorf("write rows of model %s: %w", o.model.Name, err)
 		}
@@ -307,7 +352,7 @@ func (p *Pipeline) ended(r *reader) bool {
 
 // done tells whether all readers are, and nothing that was asked for is left.
 func (p *Pipeline) done() bool {
-	return !p.requests.pending && !slices.ContainsFunc(p.readers, func(r *reader) bool { return !p.ended(r) })
+	return !p.requests.pending && !p.dueKeyed(p.parts.Now().UnixMicro()) && !slices.ContainsFunc(p.readers, func(r *reader) bool { return !p.ended(r) })
 }
 
 // discover takes in partitions that topics have got since it last looked.

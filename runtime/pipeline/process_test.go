@@ -101,6 +101,18 @@ func (p *process) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	probations, candidates, err := p.plugIn(start, models)
+	if err != nil {
+		return err
+	}
+	state, err := openCensus(ctx, p.store, start.State)
+	if err != nil {
+		return err
+	}
+	var keyed []pipeline.KeyedModel
+	for _, c := range p.world.censuses {
+		keyed = append(keyed, c.build(start.Tables[c.definition().ID.String()], state))
+	}
 	topics, err := p.world.broker.describe(p.world.topicNames())
 	if err != nil {
 		return err
@@ -127,14 +139,19 @@ func (p *process) run(ctx context.Context) error {
 	}
 	p.say("%s begins after epoch %d at %s", p.nonce, start.Last, strings.Join(begins, ", "))
 	p.reach("start", "")
-	return pipeline.New(p.config(topics), pipeline.Parts{
-		Lake: lake, Start: start, Readers: readers, Models: models,
+	parts := pipeline.Parts{
+		Lake: lake, Start: start, Readers: readers, Models: models, Keyed: keyed, State: state,
 		Open: func(_ context.Context, positions []record.Position) (pipeline.Source, error) {
 			return p.source(positions), nil
 		},
 		Rebuild: p.world.rebuild, Confirm: p.confirm, Now: time.Now, Logger: logger, Allocator: memory.DefaultAllocator,
-		Discover: func(context.Context) ([]pipeline.Topic, error) { return p.world.broker.describe(p.world.topicNames()) },
-	}).Run(ctx)
+		Discover:   func(context.Context) ([]pipeline.Topic, error) { return p.world.broker.describe(p.world.topicNames()) },
+		Probations: probations,
+	}
+	if candidates != nil {
+		parts.Candidates = candidates
+	}
+	return pipeline.New(p.config(topics), parts).Run(ctx)
 }
 
 func (p *process) config(topics []pipeline.Topic) pipeline.Config {
@@ -255,13 +272,12 @@ func (p *process) crash() {
 	<-p.ended
 }
 
-// die is crash from within.
+// die is crash from within. What the process does after it reaches nothing.
 func (p *process) die() {
 	p.mu.Lock()
 	p.dead = true
 	p.mu.Unlock()
 	p.store.Crash()
-	p.mustLive()
 }
 
 // mustLive ends the goroutine of a process that was crashed: nothing that

@@ -73,6 +73,9 @@ func newSequence(t *testing.T, seed uint64) *sequence {
 	s := &sequence{Rand: rand.New(rand.NewPCG(seed, 2)), world: w, foreign: map[catalog.Identifier]int{}}
 	w.separate = s.IntN(2) == 0
 	w.models = []modelSpec{{name: "by_kind", topic: "events", plugin: true}, {name: "all", topic: "events", onChange: decode.SchemaChangeAppend}}
+	if s.IntN(2) == 0 {
+		w.censuses = []censusOf{"all"}
+	}
 	w.broker.create("events", 2)
 	s.options = runOptions{
 		interval: 10 * time.Second, maxBytes: int64(1 + s.IntN(200)), poll: 1 + s.IntN(6),

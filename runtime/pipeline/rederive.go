@@ -29,6 +29,10 @@ func Rederive(ctx context.Context, config Config, parts Parts, decided *lakehous
 		return nil, fmt.Errorf("%w: epoch %d carried out request %s too, and Kafka does not have what it changed; restore the files from a copy of the warehouse",
 			lakehouse.ErrNotReproduced, decided.Number, decided.Requests[0].ID)
 	}
+	if len(decided.Keyed) > 0 {
+		return nil, fmt.Errorf("%w: model %s keeps state, and what the state was before epoch %d is gone; restore the files from a copy of the warehouse",
+			lakehouse.ErrNotReproduced, decided.Keyed[0].Name, decided.Number)
+	}
 	config.Nonce = decided.Writer // the audit rows name who decided
 	parts.Readers = assignmentsOf(decided)
 	parts.Open = datedSources(parts.Open, decided.DecidedAt)
@@ -83,7 +87,7 @@ func (p *Pipeline) rederive(ctx context.Context, e *epoch, decided *lakehouse.Ep
 			r.at.at[tp] = position
 		}
 	}
-	audit := e.audit(decided.DecidedAt)
+	audit := e.audit(decided.DecidedAt, decided.Watermarks)
 	if err := e.check(audit); err != nil {
 		return nil, err
 	}

@@ -60,7 +60,10 @@ func (w *rederiver) process() (pipeline.Config, pipeline.Parts) {
 }
 
 // runOnce takes one epoch of what is there, as calve run --once does.
-func (w *rederiver) runOnce() {
+func (w *rederiver) runOnce() { w.runOnceWith(nil) }
+
+// runOnceWith is runOnce with something changed before.
+func (w *rederiver) runOnceWith(change func(*pipeline.Config, *pipeline.Parts)) pipeline.Stats {
 	w.t.Helper()
 	config, parts := w.process()
 	start, err := parts.Lake.Start(context.Background(), w.definitions())
@@ -88,9 +91,14 @@ func (w *rederiver) runOnce() {
 			config.Until[record.TopicPartition{Topic: t.Name, Partition: p.ID}] = p.End
 		}
 	}
-	if err := pipeline.New(config, parts).Run(context.Background()); err != nil {
+	if change != nil {
+		change(&config, &parts)
+	}
+	running := pipeline.New(config, parts)
+	if err := running.Run(context.Background()); err != nil {
 		w.t.Fatal(err)
 	}
+	return running.Stats()
 }
 
 // rederive loses all data files of an epoch and derives it again.

@@ -74,7 +74,7 @@ func (p *Pipeline) replayLetters(ctx context.Context, e *epoch, a *activeRequest
 	for i := range groups {
 		pairs[i] = pair{groups[i].model, &groups[i].slice}
 	}
-	outcomes, err := eachPair(pairs, func(m *Model, s *record.Slice) (outcome, error) { return m.carry(ctx, s, m.sparingSteps()) })
+	outcomes, err := eachPair(pairs, func(m *Model, s *record.Slice) (outcome, error) { return p.carryLetters(ctx, a, m, s) })
 	defer release(outcomes)
 	if err != nil {
 		return err
@@ -86,7 +86,9 @@ func (p *Pipeline) replayLetters(ctx context.Context, e *epoch, a *activeRequest
 			return err
 		}
 		p.stats.replayed(int64(len(rows.Records)), int64(len(s.later)))
-		err = e.writeRows(ctx, groups[i].model, rows)
+		if err = e.feedReplayed(ctx, &groups[i], rows); err == nil {
+			err = e.writeRows(ctx, groups[i].model, rows)
+		}
 		rows.Release()
 		if err != nil {
 			return fmt.Errorf("write replayed rows of model %s: %w", groups[i].model.Name, err)
@@ -214,6 +216,7 @@ func (s *settled) settle(g *letterSlice, o outcome) (record.Batch, error) {
 	f.Rows += int64(len(keep))
 	f.Letters += int64(len(s.later))
 	s.epoch.replays[key] = f
+	s.epoch.countTruncations(o)
 	if len(keep) == len(ordinals) { // else tests were run on rows that stand already
 		s.epoch.warn(o)
 	}

@@ -28,6 +28,11 @@ func request(w *world, a arguments) ([]string, error) {
 	return nil, w.lake().Requests().Put(context.Background(), r)
 }
 
+// withdraw id=ID removes the object of a request.
+func withdraw(w *world, a arguments) ([]string, error) {
+	return nil, w.lake().Requests().Remove(context.Background(), a.text("id", ""))
+}
+
 // showRequests lists the requests whose objects are there.
 func (w *world) showRequests() ([]string, error) {
 	ids, err := w.lake().Requests().List(context.Background())

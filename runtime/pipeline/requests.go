@@ -30,6 +30,9 @@ type activeRequest struct {
 	lakehouse.LetterRequest
 	open   *lakehouse.OpenLetters
 	result lakehouse.RequestResult
+	// unchangeable says why a model's table cannot take a change that letters of
+	// the request need.
+	unchangeable map[modelChange]error
 }
 
 // requestsKept is how long a request that is done is remembered after its
@@ -62,10 +65,6 @@ func (p *Pipeline) carryOut(ctx, due context.Context, e *epoch) error {
 	err := p.replay(ctx, half, e, r.active)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil // a stop was asked for: what was taken by then is committed
-	}
-	var needed *neededChange
-	if errors.As(err, &needed) && !p.evolves(needed.model) {
-		err = needed.refused() // names the request below, since a later start would meet the letter again
 	}
 	if err != nil {
 		return fmt.Errorf("carry out request %s (%s of dead letters): %w; it is tried again at the next start, unless its object %s is removed",

@@ -159,7 +159,11 @@ var commands = map[string]func(*world, arguments) ([]string, error){
 	"dead-letters": func(w *world, _ arguments) ([]string, error) { return w.showDeadLetters() },
 	"orphans":      func(w *world, _ arguments) ([]string, error) { return w.showOrphans() },
 	"request":      request,
+	"withdraw":     withdraw,
 	"requests":     func(w *world, _ arguments) ([]string, error) { return w.showRequests() },
+	"promote":      promote,
+	"yank":         yank,
+	"modules":      func(w *world, _ arguments) ([]string, error) { return w.showModules() },
 	"verify":       func(w *world, _ arguments) ([]string, error) { return w.verify() },
 	"check":        func(w *world, _ arguments) ([]string, error) { return nil, w.check() },
 }

@@ -50,6 +50,12 @@ func storeCall(c storage.Call) call {
 	if id, ok := strings.CutPrefix(below, "_calve/"+pipelineName+"/requests/"); ok {
 		return requestCall(c.Op, id)
 	}
+	if strings.HasPrefix(below, "_calve/"+pipelineName+"/state/") {
+		if c.Op == storage.OpPut {
+			return call{"state", ""}
+		}
+		return call{"read", ""}
+	}
 	if strings.HasPrefix(below, "_calve/") {
 		if c.Op == storage.OpPut {
 			return call{"floor", ""}
@@ -258,6 +264,7 @@ func (p *process) before(c call) {
 		p.passed(c)
 	}
 	p.crashIf(c, "crash-before")
+	p.mustLive()
 	p.reach("before-"+c.seam, c.detail)
 }
 
@@ -265,6 +272,7 @@ func (p *process) after(c call, err error) {
 	p.mustLive()
 	p.note(c, err)
 	p.crashIf(c, "crash-after")
+	p.mustLive()
 	if err == nil {
 		p.reach(c.seam, c.detail)
 	}
@@ -280,14 +288,34 @@ func (p *process) crashIf(c call, mode string) {
 }
 
 func (p *process) onStore(e storage.Event) {
-	if e.Op == storage.OpAbort { // what a dying process still does
-		return
-	}
-	if c := storeCall(e.Call); e.After {
+	c := storeCall(e.Call)
+	switch {
+	case e.Op == storage.OpAbort: // what a dying process still does
+	case e.Op == storage.OpOpen || e.Op == storage.OpRead:
+		p.onFile(c, e)
+	case e.After:
 		p.after(c, e.Err)
-	} else {
+	default:
 		p.before(c)
 	}
+}
+
+// onFile is onStore for calls that libraries make in goroutines of their own:
+// one that just ended would look to them like one that has done its work. A dead
+// process is told of its crash instead, and ends at its next call of its own.
+func (p *process) onFile(c call, e storage.Event) {
+	switch {
+	case p.isDead():
+		return
+	case !e.After:
+		if p.passed != nil {
+			p.passed(c)
+		}
+		p.crashIf(c, "crash-before")
+		return
+	}
+	p.note(c, e.Err)
+	p.crashIf(c, "crash-after")
 }
 
 // note tells of calls that change what others see, and of those that fail.

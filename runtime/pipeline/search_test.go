@@ -33,13 +33,14 @@ func (p point) fault() *fault {
 
 // written are the seams whose calls change what others see: their reply can be
 // lost.
-var written = []string{"file", "manifest", "manifest-list", "metadata", "record", "floor", "delete", "namespace", "create", "commit", "schema"}
+var written = []string{"file", "state", "manifest", "manifest-list", "metadata", "record", "floor", "delete", "namespace", "create", "commit", "schema"}
 
 // tale is what a search runs again and again: a world, and how it is run.
 type tale struct {
 	separate bool
 	options  runOptions
 	models   []modelSpec
+	censuses []censusOf
 	records  [][]string           // by partition of the topic events
 	prepare  func(w *world) error // what happened before; may be nil
 }
@@ -60,7 +61,7 @@ func shortTale(separate bool) tale {
 
 func (s tale) world(t testing.TB) *world {
 	w := newQuickWorld(t)
-	w.separate, w.models = s.separate, s.models
+	w.separate, w.models, w.censuses = s.separate, s.models, s.censuses
 	w.broker.create("events", len(s.records))
 	for i, lines := range s.records {
 		p := w.broker.topics["events"].partitions[i]
@@ -301,4 +302,24 @@ func TestCrashInARecovery(t *testing.T) {
 // anyCall is a fault at the n-th call of a process.
 func anyCall(mode string, nth int) *fault {
 	return &fault{match: func(call) bool { return true }, mode: mode, times: 1, nth: nth, err: &injected{mode, faultErrors["reset"]}}
+}
+
+// TestCrashAtEveryPointOfAKeyedModel does what TestCrashAtEveryPoint does, with
+// a model that keeps state and rewrites its rows.
+func TestCrashAtEveryPointOfAKeyedModel(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		for _, separate := range []bool{false, true} {
+			s := shortTale(separate)
+			s.models, s.censuses = s.models[1:], []censusOf{"all"}
+			s.records = [][]string{
+				{`{"id":1,"kind":"a"}`, `{"id":2,"kind":"b"}`, `{"id":3}`, `{"id":4,"kind":"a"}`, `{"id":5,"kind":"a"}`},
+				{`{"id":6,"kind":"b"}`, `no json`, `{"id":7,"kind":"c"}`, `{"id":8,"kind":"a"}`, `{"id":9,"kind":"b"}`},
+			}
+			calls, want := s.trace(t)
+			all := points(calls)
+			tried := distinct(all)
+			t.Logf("separate %v: %d calls, %d points, %d of them leave different worlds", separate, len(calls), len(all), len(tried))
+			s.tryAll(t, want, tried)
+		}
+	})
 }

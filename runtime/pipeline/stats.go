@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,8 @@ type Stats struct {
 	LastCommit time.Time // zero before the first
 	Positions  []record.Position
 	Warnings   []TestCount // in order of model and test
+	Swaps      []Swap      // of plugins, the last maxSwaps
+	Shadows    []Shadowed  // in order of model
 }
 
 // TestCount counts the rows that fail a data test of severity warn, in epochs
@@ -39,6 +42,7 @@ type stats struct {
 	at  map[record.TopicPartition]record.Position
 
 	warnings map[warned]int64
+	shadows  map[string]*Shadowed
 }
 
 // Stats returns the counts so far; safe to call while Run runs.
@@ -54,6 +58,10 @@ func (p *Pipeline) Stats() Stats {
 		s.Warnings = append(s.Warnings, TestCount{Model: key.model, Test: key.test, Rows: rows})
 	}
 	slices.SortFunc(s.Warnings, func(a, b TestCount) int { return cmp.Or(cmp.Compare(a.Model, b.Model), cmp.Compare(a.Test, b.Test)) })
+	s.Swaps = slices.Clone(s.Swaps)
+	for _, model := range slices.Sorted(maps.Keys(p.stats.shadows)) {
+		s.Shadows = append(s.Shadows, p.stats.shadows[model].clone())
+	}
 	return s
 }
 

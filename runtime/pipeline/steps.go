@@ -35,6 +35,9 @@ type Applied struct {
 	Rows     record.Batch
 	Rejects  []record.Reject
 	Warnings []Warning
+
+	tally    *tally       // of the model's plugin; nil if no row came to it
+	compared *Differences // between it and its shadow; nil without one
 }
 
 // Warning counts the rows of a slice that fail a data test of severity warn.
@@ -46,24 +49,32 @@ type Warning struct {
 	Offset  int64 // of its record
 }
 
-// transform takes decoded rows, which it releases, through the model's steps.
-func (m *Model) transform(ctx context.Context, rows record.Batch, steps []Step) (Applied, error) {
+// transform takes rows, which it releases, through steps.
+func transform(ctx context.Context, rows record.Batch, steps []Step) (Applied, error) {
 	out := Applied{Rows: rows}
+	var plugin trial
 	for _, s := range steps {
 		if len(out.Rows.Records) == 0 {
 			break
 		}
+		if _, ok := s.(pluginStep); ok {
+			plugin.begin(out)
+		}
 		made, err := s.Apply(ctx, out.Rows)
 		out.Rows.Release()
 		if err != nil {
-			return Applied{}, fmt.Errorf("model %s: %w", m.Name, err)
+			return Applied{}, plugin.blame(err)
 		}
 		out.Rejects = append(out.Rejects, made.Rejects...)
 		out.Warnings = append(out.Warnings, made.Warnings...)
+		if made.compared != nil {
+			out.compared = made.compared
+		}
 		if out.Rows, err = dropRecords(made.Rows, made.Rejects); err != nil {
-			return Applied{}, fmt.Errorf("model %s: %w", m.Name, err)
+			return Applied{}, plugin.blame(err)
 		}
 	}
+	out.tally = plugin.tally(out.Rejects)
 	return out, nil
 }
 
@@ -71,7 +82,7 @@ func (m *Model) transform(ctx context.Context, rows record.Batch, steps []Step) 
 func (m *Model) steps() []Step {
 	steps := slices.Clone(m.Before)
 	if m.Plugin != nil {
-		steps = append(steps, pluginStep{m.Plugin, m.PluginRef})
+		steps = append(steps, pluginStep{m.Plugin, m.PluginRef, m.Shadow})
 	}
 	return append(steps, m.After...)
 }
@@ -91,6 +102,7 @@ func (m *Model) sparingSteps() []Step {
 type pluginStep struct {
 	plugin Transformer
 	ref    string
+	shadow *Shadow // nil without one
 }
 
 func (s pluginStep) Apply(ctx context.Context, batch record.Batch) (Applied, error) {
@@ -98,11 +110,17 @@ func (s pluginStep) Apply(ctx context.Context, batch record.Batch) (Applied, err
 	if err != nil {
 		return Applied{}, fmt.Errorf("plugin %s at %s offset %d: %w", s.ref, batch.Source.TopicPartition, batch.Source.From, err)
 	}
-	return Applied{Rows: rows, Rejects: rejects}, nil
+	made := Applied{Rows: rows, Rejects: rejects}
+	if s.shadow != nil {
+		made.compared = s.shadow.compare(ctx, batch, made)
+	}
+	return made, nil
 }
 
-// Sparing implements Sparing.
+// Sparing implements Sparing. A replay has no shadow: its records were compared
+// when they came.
 func (s pluginStep) Sparing() Step {
+	s.shadow = nil
 	if sparing, ok := s.plugin.(Sparing[Transformer]); ok {
 		s.plugin = sparing.Sparing()
 	}

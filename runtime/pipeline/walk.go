@@ -17,7 +17,11 @@ type outcome struct {
 	rows     record.Batch
 	rejects  []record.Reject
 	warnings []Warning
-	fate     record.Fate
+	// truncations of the source's tables that were ignored
+	truncations []record.Truncation
+	fate        record.Fate
+	tally       *tally       // of the model's plugin; nil if no row came to it
+	compared    *Differences // between it and its shadow; nil without one
 }
 
 // each runs work for every slice and every model that reads its topic, side by
@@ -69,12 +73,14 @@ func (m *Model) carry(ctx context.Context, s *record.Slice, steps []Step) (outco
 	if err != nil {
 		return outcome{}, decodeError(m, s, err)
 	}
-	made, err := m.transform(ctx, rows, steps) // 3 transform
+	truncations := rows.Truncations
+	made, err := transform(ctx, rows, steps) // 3 transform
 	if err != nil {
-		return outcome{}, err
+		return outcome{}, m.stepError(err)
 	}
 	o := newOutcome(m, made.Rows, append(rejects, made.Rejects...))
-	o.warnings = made.Warnings
+	o.tally, o.compared = made.tally, made.compared
+	o.warnings, o.truncations = made.Warnings, truncations
 	return o, nil
 }
 

@@ -31,9 +31,11 @@ type world struct {
 	memory   *tables     // the catalog of a search
 	catalog  openCatalog // for looking; processes open their own
 	models   []modelSpec
+	censuses []censusOf     // keyed models
 	separate bool           // the catalog commits one table at a time
 	late     []func() error // commits that are still on their way
 
+	channel   channel                     // of the plugin registry
 	altered   map[catalog.Identifier]bool // others deleted rows of these tables
 	processes map[string]*process         // the newest of each writer
 	started   int
@@ -85,6 +87,9 @@ func (w *world) definitions() []lakehouse.Definition {
 		if !m.ephemeral {
 			all = append(all, m.definition())
 		}
+	}
+	for _, c := range w.censuses {
+		all = append(all, c.definition())
 	}
 	return append(all, lakehouse.DeadLettersDefinition(pipelineName), lakehouse.AuditDefinition(pipelineName))
 }

@@ -1,0 +1,131 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/calvelake/calve/lakehouse"
+	"github.com/calvelake/calve/plugins"
+	"github.com/calvelake/calve/runtime/pipeline"
+	"github.com/calvelake/calve/runtime/project"
+)
+
+// pluggedModels are a run's models, and the plugins among them that are not what
+// the last epoch was derived by.
+type pluggedModels struct {
+	models     []pipeline.Model
+	probations []pipeline.Probation
+	formers    map[string]plugins.Version // by reference that is on probation
+}
+
+// startModels builds the models that a run begins with. Where a channel names
+// another module than the last record, it is on probation, as one that is
+// promoted while the run lasts; where it does not run, the former one is kept.
+func startModels(ctx context.Context, p *project.Project, with tools, begin *lakehouse.Start) (pluggedModels, error) {
+	if with.registry != nil {
+		with.registry.recorded = begin.Plugins
+	}
+	for {
+		built, err := models(ctx, p, with, begin.Tables)
+		var failed *openError
+		switch {
+		case err == nil:
+			return withFormers(ctx, p, with, built), nil
+		case with.registry == nil || !errors.As(err, &failed) || !with.registry.keepFormer(ctx, failed):
+			return pluggedModels{}, err
+		}
+	}
+}
+
+// withFormers opens the former modules of plugins that begin on probation.
+func withFormers(ctx context.Context, p *project.Project, with tools, built []pipeline.Model) pluggedModels {
+	all := pluggedModels{models: built, formers: map[string]plugins.Version{}}
+	if with.registry == nil {
+		return all
+	}
+	for ref, digest := range with.registry.formers {
+		probation := pipeline.Probation{
+			Candidate:    pipeline.Candidate{Ref: ref, Digest: with.registry.resolved[ref].Digest, Plugins: pluginsOf(built, ref)},
+			FormerDigest: digest,
+		}
+		former, err := with.registry.former(ctx, ref, digest)
+		if err == nil {
+			all.formers[ref] = former
+			probation.Former, err = openVersion(ctx, p, with, ref, former)
+		}
+		probation.Gone = err
+		all.probations = append(all.probations, probation)
+	}
+	return all
+}
+
+// pluginsOf are the plugins of models of a reference, by model.
+func pluginsOf(built []pipeline.Model, ref string) map[string]pipeline.Transformer {
+	all := map[string]pipeline.Transformer{}
+	for _, m := range built {
+		if m.Plugin != nil && m.PluginRef == ref {
+			all[m.Name] = m.Plugin
+		}
+	}
+	return all
+}
+
+// openVersion opens a version of a plugin for all models that refer to it.
+func openVersion(ctx context.Context, p *project.Project, with tools, ref string, v plugins.Version) (map[string]pipeline.Transformer, error) {
+	module, err := with.registry.cached(ctx, v.Digest)
+	if err != nil && !permanent(err) {
+		err = fetchError{err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]pipeline.Transformer{}
+	for i := range p.Models {
+		m := &p.Models[i]
+		if m.Kind != project.KindStaging || m.Plugin == nil || m.Plugin.Ref != ref {
+			continue
+		}
+		opened, err := opening{project: p, model: m, host: with.host}.open(ctx, module)
+		if err != nil {
+			for _, other := range all {
+				closePlugins(ctx, with.registry.logger, other)
+			}
+			return nil, err
+		}
+		all[m.Name] = opened
+	}
+	return all, nil
+}
+
+// channelsEvery is how often a channel is looked at.
+const channelsEvery = 5 * time.Second
+
+// follow follows the channels that models refer to. It returns channels to close.
+func (all pluggedModels) follow(ctx context.Context, p *project.Project, with tools, options RunOptions) *channels {
+	c := channelsConfig{pipeline: p.Name, every: cmp.Or(options.ChannelsEvery, channelsEvery), logger: options.Logger}
+	var refs []*channel
+	if r := with.registry; r != nil {
+		c.registry, c.uses = r.registry, r.use
+		c.open = func(ctx context.Context, ref string, v plugins.Version) (map[string]pipeline.Transformer, error) {
+			return openVersion(ctx, p, with, ref, v)
+		}
+		for text, head := range r.heads {
+			refs = append(refs, all.channel(text, head, r.resolved[text]))
+		}
+	}
+	return follow(ctx, c, refs)
+}
+
+// channel is a reference to a channel as the run begins with it.
+func (all pluggedModels) channel(text string, head plugins.Promotion, running plugins.Version) *channel {
+	c := &channel{text: text, ref: plugins.Ref{Name: head.Plugin, Channel: head.Channel}, seen: head.Number, digest: running.Digest, plugins: pluginsOf(all.models, text)}
+	for _, probation := range all.probations {
+		if probation.Ref == text {
+			c.digest, c.plugins = probation.FormerDigest, probation.Former
+			c.trying = &attempt{promotion: head, version: running, former: all.formers[text], candidate: probation.Candidate, taken: true}
+		}
+	}
+	return c
+}

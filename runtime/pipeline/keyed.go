@@ -1,0 +1,271 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/calvelake/calve/lakehouse"
+	"github.com/calvelake/calve/runtime/record"
+)
+
+// Operator makes the rows of a keyed model: those of its sessions, members or
+// facts. What it decides follows from its state, the rows that it is given and
+// the watermark alone, however polls cut them. It holds what an epoch changes
+// until End, which writes it to the state; Discard drops it instead. It is not
+// safe for concurrent use.
+type Operator interface {
+	// Take adds rows of a staging model. It returns those that it cannot take, as
+	// refusals of single rows (record.Reject.OfRow); the batch stays the caller's.
+	Take(ctx context.Context, model string, rows record.Batch, watermark int64) ([]record.Reject, error)
+	// Follow adds what the epoch changed in the rows of another keyed model.
+	Follow(ctx context.Context, model string, changes record.Changelog, watermark int64) error
+	// End returns what the epoch changed, which the caller releases.
+	End(ctx context.Context, watermark int64) (record.Changelog, error)
+	Discard()
+}
+
+// KeyedModel is a model that keeps state, as the loop runs it.
+type KeyedModel struct {
+	Name string
+	// Inputs are the models that it reads. Those of kind staging give it rows,
+	// keyed ones their changes.
+	Inputs []string
+	// Before are steps for rows of an input: where.
+	Before map[string][]Step
+	// Table is nil for an ephemeral model.
+	Table    *lakehouse.Table
+	Operator Operator
+	// Definition is a digest of what the state depends on.
+	Definition string
+}
+
+// State is where operators keep what outlives an epoch.
+type State interface {
+	// Checkpoint makes durable what operators wrote, in new objects with these
+	// names, and returns what names all of it. Nothing refers to it until an
+	// epoch record does.
+	Checkpoint(ctx context.Context, names *lakehouse.Names) (*lakehouse.StateManifest, error)
+	// Rollback goes back to what the last record names, nil for nothing, when an
+	// epoch is given up before its record.
+	Rollback(ctx context.Context, to *lakehouse.StateManifest) error
+}
+
+// keyed is a keyed model at work.
+type keyed struct {
+	*KeyedModel
+	staging []string // the staging models that its watermark depends on
+}
+
+// newKeyed orders keyed models so that each comes behind those that it reads,
+// as parts.Keyed does already, and finds whose event time they follow.
+func newKeyed(parts Parts) []keyed {
+	upstream := map[string][]string{}
+	for _, m := range parts.Models {
+		upstream[m.Name] = []string{m.Name}
+	}
+	all := make([]keyed, len(parts.Keyed))
+	for i := range parts.Keyed {
+		k := keyed{KeyedModel: &parts.Keyed[i]}
+		for _, input := range k.Inputs {
+			k.staging = append(k.staging, upstream[input]...)
+		}
+		slices.Sort(k.staging)
+		k.staging = slices.Compact(k.staging)
+		upstream[k.Name] = k.staging
+		all[i] = k
+	}
+	return all
+}
+
+// watermark is what a keyed model sees: the lowest of the staging models that
+// it depends on.
+func (p *Pipeline) watermark(k *keyed) int64 {
+	lowest := record.NoTime
+	for i, name := range k.staging {
+		if at := p.watermarks.at(name); i == 0 || at < lowest {
+			lowest = at
+		}
+	}
+	return lowest
+}
+
+// feed gives the rows that a staging model made of a slice to the keyed models
+// that read it. What they refuse are dead letters of theirs.
+func (e *epoch) feed(ctx context.Context, r *reader, o outcome) error {
+	e.sawTimes(o)
+	for i := range e.p.keyed {
+		k := &e.p.keyed[i]
+		if !slices.Contains(k.Inputs, o.model.Name) || len(o.rows.Records) == 0 {
+			continue
+		}
+		if err := e.take(ctx, r, k, o); err != nil {
+			return fmt.Errorf("model %s: %w", k.Name, err)
+		}
+	}
+	return nil
+}
+
+// take gives rows to one keyed model.
+func (e *epoch) take(ctx context.Context, r *reader, k *keyed, o outcome) error {
+	f, rejects, err := e.taken(ctx, k, o.model.Name, o.rows)
+	if err != nil {
+		return err
+	}
+	e.countFate(r, k.Name, o.rows.Source.TopicPartition, f)
+	return e.bury(ctx, r, refused{model: k.Name, rows: o.rows, rejects: rejects})
+}
+
+// taken gives rows to a keyed model's operator. The fates are counted in rows,
+// each of which is taken, refused or filtered (invariant 6).
+func (e *epoch) taken(ctx context.Context, k *keyed, input string, rows record.Batch) (record.Fate, []record.Reject, error) {
+	made, err := transform(ctx, retained(rows), k.Before[input])
+	if err != nil {
+		return record.Fate{}, nil, err
+	}
+	defer made.Rows.Release()
+	late, err := k.Operator.Take(ctx, input, made.Rows, e.p.watermark(k))
+	if err != nil {
+		return record.Fate{}, nil, fmt.Errorf("take rows of %s at %s offset %d: %w", input, rows.Source.TopicPartition, rows.Source.From, err)
+	}
+	late = onePerPlace(late)
+	f := record.Fate{
+		Delivered: int64(len(rows.Records)),
+		WithRows:  int64(len(made.Rows.Records) - len(late)),
+		Dead:      rowsOf(rows, made.Rejects) + int64(len(late)),
+		Letters:   int64(len(made.Rejects) + len(late)),
+	}
+	f.Filtered = f.Delivered - f.WithRows - f.Dead
+	return f, append(made.Rejects, late...), nil
+}
+
+// feedReplayed gives the rows that dead letters of a staging model became to the
+// keyed models that read it. For them they are new.
+func (e *epoch) feedReplayed(ctx context.Context, g *letterSlice, rows record.Batch) error {
+	for i := range e.p.keyed {
+		k := &e.p.keyed[i]
+		if !slices.Contains(k.Inputs, g.model.Name) || len(rows.Records) == 0 {
+			continue
+		}
+		f, rejects, err := e.taken(ctx, k, g.model.Name, rows)
+		if err != nil {
+			return fmt.Errorf("model %s: %w", k.Name, err)
+		}
+		key := keyOf(&g.letters[0])
+		key.model = k.Name
+		sum := e.replays[key]
+		sum.Add(f)
+		e.replays[key] = sum
+		r := &reader{name: lakehouse.ReplayReader, at: newPositions([]record.Position{{Origin: key.Origin, TopicPartition: key.TopicPartition}})}
+		if err := e.bury(ctx, r, refused{model: k.Name, rows: rows, rejects: rejects}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rowsOf counts the rows of records that were refused as a whole.
+func rowsOf(rows record.Batch, rejects []record.Reject) (count int64) {
+	for _, reject := range onePerPlace(rejects) {
+		if reject.OfRow {
+			count++
+		} else {
+			count += int64(rowsOfRecord(rows.Records, reject.Record))
+		}
+	}
+	return count
+}
+
+// endKeyed lets the keyed models say what the epoch changed: for their tables,
+// and for the keyed models that read them, which come behind.
+func (p *Pipeline) endKeyed(ctx context.Context, e *epoch) error {
+	for i := range p.keyed {
+		k := &p.keyed[i]
+		changes, err := k.Operator.End(ctx, p.watermark(k))
+		if err != nil {
+			return fmt.Errorf("model %s: %w", k.Name, err)
+		}
+		err = e.pass(ctx, k, changes)
+		changes.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pass hands on what a keyed model changed.
+func (e *epoch) pass(ctx context.Context, k *keyed, changes record.Changelog) error {
+	if changes.Len() == 0 {
+		return nil
+	}
+	e.changed[k.Name] += int64(changes.Len())
+	if err := e.writeChanges(ctx, k, changes); err != nil {
+		return err
+	}
+	for i := range e.p.keyed {
+		next := &e.p.keyed[i]
+		if !slices.Contains(next.Inputs, k.Name) {
+			continue
+		}
+		if err := next.Operator.Follow(ctx, k.Name, changes, e.p.watermark(next)); err != nil {
+			return fmt.Errorf("model %s: take changes of %s: %w", next.Name, k.Name, err)
+		}
+	}
+	return nil
+}
+
+// discardKeyed drops what an epoch that is given up holds.
+func (p *Pipeline) discardKeyed() {
+	for i := range p.keyed {
+		p.keyed[i].Operator.Discard()
+	}
+	p.watermarks.discard()
+}
+
+// dueKeyed tells whether an epoch has work although nothing was delivered: a
+// watermark has moved that operators have not seen, or would move now.
+func (p *Pipeline) dueKeyed(now int64) bool {
+	return len(p.keyed) > 0 && (!p.watermarks.settled() || p.watermarks.moves(p.readers, now))
+}
+
+// keyedModels are the models that keep state, for the record.
+func (p *Pipeline) keyedModels() []lakehouse.KeyedModel {
+	var all []lakehouse.KeyedModel
+	for _, k := range p.keyed {
+		all = append(all, lakehouse.KeyedModel{Name: k.Name, Definition: k.Definition})
+	}
+	return all
+}
+
+// checkpointState makes the state durable, if there is any.
+func (p *Pipeline) checkpointState(ctx context.Context, e *epoch) (*lakehouse.StateManifest, error) {
+	if p.parts.State == nil {
+		return p.state, nil
+	}
+	manifest, err := p.parts.State.Checkpoint(ctx, e.names)
+	if err != nil {
+		return nil, fmt.Errorf("make keyed state durable: %w", err)
+	}
+	return manifest, nil
+}
+
+// auditKeyed are the rows of the audit table for the keyed models that read a
+// staging model: beside its row, of the same range, counted in its rows.
+func (e *epoch) auditKeyed(r *reader, of lakehouse.AuditRow) []lakehouse.AuditRow {
+	var rows []lakehouse.AuditRow
+	for _, k := range e.p.keyed {
+		if !slices.Contains(k.Inputs, of.Model) {
+			continue
+		}
+		row := of
+		row.Model, row.Table, row.PluginDigest = k.Name, "", ""
+		if k.Table != nil {
+			row.Table = k.Table.ID.String()
+		}
+		row.Fate = e.slices[r].fates[fateKey{k.Name, record.TopicPartition{Topic: of.Range.Topic, Partition: of.Range.Partition}}]
+		row.Range.Delivered = row.Fate.Delivered
+		rows = append(rows, row)
+	}
+	return rows
+}
