@@ -22,11 +22,12 @@ const module = "github.com/calvelake/calve"
 // more, but only what is listed in testsMayImport.
 var mayImport = map[string][]string{
 	"cmd/calve":               {"runtime/daemon", "runtime/pipeline", "runtime/project", "runtime/kafka", "runtime/record", "lakehouse", "catalog", "plugins", "plugins/author", "examples"},
-	"runtime/daemon":          {"runtime/project", "runtime/pipeline", "runtime/kafka", "runtime/decode", "runtime/decode/registry", "runtime/contract", "runtime/expression", "runtime/record", "runtime/session", "runtime/state", "runtime/watermark", "lakehouse", "lakehouse/storage", "catalog", "catalog/principal", "plugins", "plugins/wasm"},
+	"runtime/daemon":          {"runtime/project", "runtime/pipeline", "runtime/kafka", "runtime/decode", "runtime/decode/registry", "runtime/contract", "runtime/expression", "runtime/fact", "runtime/record", "runtime/session", "runtime/state", "runtime/watermark", "lakehouse", "lakehouse/storage", "catalog", "catalog/principal", "plugins", "plugins/wasm"},
 	"runtime/project":         {"runtime/expression", "runtime/record"},
 	"runtime/pipeline":        {"runtime/decode", "runtime/contract", "runtime/expression", "runtime/record", "runtime/watermark", "lakehouse"},
 	"runtime/contract":        {"runtime/expression", "runtime/record"},
-	"runtime/session":         {"runtime/aggregate", "runtime/expression", "runtime/record"},
+	"runtime/session":         {"runtime/aggregate", "runtime/expression", "runtime/record", "runtime/record/rowcodec"},
+	"runtime/fact":            {"runtime/aggregate", "runtime/expression", "runtime/record", "runtime/record/rowcodec"},
 	"runtime/aggregate":       {"runtime/record"},
 	"runtime/expression":      {"runtime/record"},
 	"runtime/kafka":           {"runtime/record"},
@@ -35,6 +36,7 @@ var mayImport = map[string][]string{
 	"runtime/state":           {"lakehouse/storage"},
 	"runtime/watermark":       {"runtime/record"},
 	"runtime/record":          {},
+	"runtime/record/rowcodec": {},
 	"lakehouse":               {"lakehouse/storage", "catalog", "runtime/record"},
 	"lakehouse/storage":       {},
 	"catalog":                 {"catalog/server", "catalog/sqlite", "lakehouse/storage"},

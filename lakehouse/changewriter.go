@@ -18,7 +18,7 @@ type ChangeConfig struct {
 }
 
 func (c ChangeConfig) writer() WriterConfig {
-	w := WriterConfig{MaxOpenFiles: c.MaxOpenFiles, MemoryBytes: c.MemoryBytes, TargetBytes: c.TargetBytes, Allocator: c.Allocator}
+	w := WriterConfig(c)
 	if w.TargetBytes == 0 {
 		w.TargetBytes = keyedFileBytes
 	}
@@ -34,8 +34,9 @@ func (c ChangeConfig) writer() WriterConfig {
 // the same result whatever was there, and applying it once more changes nothing.
 // Of several changes of a key in the epoch the last counts.
 //
-// Changes are held in memory until Close; data files go through it batch by
-// batch. Not safe for concurrent use.
+// A table has one ChangeWriter an epoch. Changes are held in memory until Close,
+// of one text column at most 2 GiB; data files go through memory batch by batch.
+// Not safe for concurrent use.
 type ChangeWriter struct {
 	table   *Table
 	names   *Names

@@ -97,6 +97,8 @@ type KeyedModel struct {
 	// Behind is set while the model takes in what its inputs' tables held when it
 	// began: the last epoch of theirs that it has taken in.
 	Behind *int64 `json:"behind,omitempty"`
+	// Open is how many sessions it holds open; absent for a model that has none.
+	Open *int64 `json:"open,omitempty"`
 }
 
 // TableChange is what an epoch does to one table.

@@ -9,12 +9,14 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"github.com/calvelake/calve/runtime/record"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
 func goldenEpoch() *Epoch {
-	watermark := int64(1431857100000000)
+	watermark, behind, open := int64(1431857100000000), int64(5), int64(3)
 	return &Epoch{
 		Number: 7, Pipeline: "shop", Writer: "00112233445566ff", Host: "writer-1",
 		StartedAt: 1431857103000000, DecidedAt: 1431857113000000, ConfigHash: "c0ffee",
@@ -24,6 +26,10 @@ func goldenEpoch() *Epoch {
 			LeaderEpoch: 3, Delivered: 12, Watermark: &watermark, Lost: []Interval{{From: 10, To: 12}},
 		}}}},
 		State: &StateManifest{Location: "s3://lake/shop/_calve/shop/state/7-00112233445566ff-1", SHA256: "ab"},
+		Watermarks: map[string]record.Watermark{"stg_orders": {At: watermark, Seen: watermark - 1, Partitions: []record.WatermarkPartition{
+			{Topic: "orders", Partition: 2, Newest: watermark + 1, HeardAt: 1431857110000000, Idle: true},
+		}}},
+		Keyed: []KeyedModel{{Name: "int_sessions", Definition: "session 0badcafe", Behind: &behind, Open: &open}},
 		Changes: []TableChange{{
 			Table: "marts.fct_orders", UUID: uuid.MustParse("9c12d441-03fe-4693-9a96-a0705ddf69c1"), Prev: 5,
 			Add:        []File{{Location: "s3://lake/a.parquet", Bytes: 100, Rows: 12, SHA256: "cd", Entry: []byte{1, 2, 3}}},

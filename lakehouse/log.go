@@ -54,6 +54,11 @@ type Floor struct {
 	// Plugins are those of the epoch, as in its record: a start compares them
 	// with what references mean then.
 	Plugins map[string]string `json:"plugins,omitempty"`
+	// Writer, Host and DecidedAt are those of the record, for people; zero if the
+	// floor was made without one.
+	Writer    string `json:"writer,omitempty"`
+	Host      string `json:"host,omitempty"`
+	DecidedAt int64  `json:"decided_at,omitempty"`
 }
 
 // Tail is the log from its floor on.
@@ -293,7 +298,7 @@ func backoff(ctx context.Context, attempt int) error {
 // it. The floor is written first: a reader that finds a record missing reads
 // the floor again and learns why. done are the requests that the floor keeps.
 func (l *Log) Prune(ctx context.Context, e *Epoch, done ...DoneRequest) error {
-	floor := Floor{Number: e.Number, Positions: positionsAfter(e.Readers), State: e.State, Watermarks: e.Watermarks, Keyed: e.Keyed, Tables: e.Tables, Requests: done, Plugins: e.Plugins}
+	floor := Floor{Number: e.Number, Positions: positionsAfter(e.Readers), State: e.State, Watermarks: e.Watermarks, Keyed: e.Keyed, Tables: e.Tables, Requests: done, Plugins: e.Plugins, Writer: e.Writer, Host: e.Host, DecidedAt: e.DecidedAt}
 	body, err := json.Marshal(floor)
 	if err != nil {
 		return fmt.Errorf("encode floor %d: %w", e.Number, err)

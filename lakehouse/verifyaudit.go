@@ -119,7 +119,7 @@ func (v *verifier) touch(r AuditRow) {
 	if r.Table != "" && r.Fate.Rows > 0 {
 		v.touched[strings.Clone(r.Table)] = max(v.touched[r.Table], r.Epoch)
 	}
-	if letters := DeadLettersDefinition(v.lake.pipeline).ID.String(); r.Fate.Letters > 0 || r.Replays() { // a replay resolves letters
+	if letters := DeadLettersDefinition(v.lake.pipeline).ID.String(); r.Fate.Letters > 0 || r.Replays() && r.Range.Delivered == 0 { // a replay resolves letters
 		v.touched[letters] = max(v.touched[letters], r.Epoch)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -31,7 +32,9 @@ func newRun(s *settings) *cobra.Command {
 		once    bool
 		standby bool
 		onLoss  string
+		metrics string
 		shadows []string
+		reset   []string
 	)
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -43,6 +46,7 @@ lost and none is written twice, however it ended.`,
   calve run --project shop --once                  # up to what is there now, then exit
   calve run --project shop --once --output json
   calve run --project shop --standby               # takes over when the writer dies
+  calve run --project shop --metrics 127.0.0.1:9464
   calve run --project shop --once --shadow orders=clean@1.1.0`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,7 +60,11 @@ lost and none is written twice, however it ended.`,
 			if once && standby {
 				return usageError{errors.New("--once and --standby exclude each other: a standby waits for another process, --once for none")}
 			}
-			options := daemon.RunOptions{Once: once, Standby: standby, RecordLoss: onLoss == "record-loss", Logger: logger}
+			options := daemon.RunOptions{Once: once, Standby: standby, RecordLoss: onLoss == "record-loss", Logger: logger, ResetModels: reset}
+			if _, _, err := net.SplitHostPort(metrics); err != nil && metrics != "" {
+				return usageError{fmt.Errorf("--metrics %s: expected host:port, as 127.0.0.1:9464, or :9464 for all interfaces", metrics)}
+			}
+			options.Metrics = metrics
 			if options.Shadows, err = parseShadows(shadows); err != nil {
 				return usageError{err}
 			}
@@ -73,6 +81,8 @@ lost and none is written twice, however it ended.`,
 	cmd.Flags().BoolVar(&once, "once", false, "read up to the end offsets seen at start, commit, exit")
 	cmd.Flags().BoolVar(&standby, "standby", false, "wait until the writer's epoch log has been silent for 3 minutes (3 commit intervals if they are longer), then take over")
 	cmd.Flags().StringVar(&onLoss, "on-data-loss", "fail", "when records expired before they were read: fail, or record-loss to go on and record the lost range")
+	cmd.Flags().StringArrayVar(&reset, "reset-model", nil, "a model that keeps state (sessions): forget the state, take its input's table in again, and replace the rows of its own; once for each model")
+	cmd.Flags().StringVar(&metrics, "metrics", "", "host:port at which /metrics (Prometheus), /healthz and /readyz are served; none if empty. They ask for no log-in")
 	cmd.Flags().StringArrayVar(&shadows, "shadow", nil, "MODEL=name@channel or MODEL=name@version of the plugin registry: runs beside the model's plugin, writes nothing, and tells what differs; once for each model")
 	return s.withOutput(s.withProject(cmd))
 }

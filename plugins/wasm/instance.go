@@ -133,7 +133,7 @@ func (in *instance) stopWith(ctx context.Context) (release func()) {
 // lend begins to count work anew. It returns what was done before.
 func (in *instance) lend() int64 {
 	before := in.worked
-	in.worked = 0
+	in.worked, in.granted = 0, 0
 	return before
 }
 

@@ -14,7 +14,8 @@ import (
 // It must be safe for concurrent use.
 //
 //	calve_plugin_calls_total        result: "ok" or the code of a failure
-//	calve_plugin_work_total         units of the budget
+//	calve_plugin_work_total         units of the budget that calls used
+//	calve_plugin_budget_total       units that they were granted
 //	calve_plugin_log_cut_total      calls whose log was cut
 //	calve_plugin_counter_total      name: the plugin's own
 //	calve_plugin_histogram_count    name: the plugin's own
@@ -29,6 +30,7 @@ type Recorder interface {
 const (
 	metricCalls     = "calve_plugin_calls_total"
 	metricWork      = "calve_plugin_work_total"
+	metricBudget    = "calve_plugin_budget_total"
 	metricLogCut    = "calve_plugin_log_cut_total"
 	metricCounter   = "calve_plugin_counter_total"
 	metricCount     = "calve_plugin_histogram_count"
@@ -82,6 +84,7 @@ func (o *observer) call(in *instance, err error) {
 	}
 	o.add(metricCalls, 1, labelResult, result)
 	o.add(metricWork, float64(in.worked))
+	o.add(metricBudget, float64(in.granted))
 	if in.env.cut {
 		o.add(metricLogCut, 1)
 	}

@@ -26,6 +26,7 @@ func built() []project.Feature {
 		"derive":           {""},
 		"data_tests":       {"not_null", "accepted_values", "accepted_range", "expression_is_true"},
 		"contract":         {""},
+		"freshness":        {""},
 		"plugin":           {"local", "registry"},
 		"plugin.input":     {""},
 		"plugin.adds":      {""},

@@ -51,14 +51,16 @@ type followed struct {
 	store    *storage.Memory
 	registry *plugins.Registry
 	channels *channels
-	log      *bytes.Buffer
-	used     []string         // versions
-	open     map[string]error // by version: why it does not open
-	made     map[string]*openedPlugin
+
+	mu   sync.Mutex // of what the goroutine that looks writes or reads
+	text bytes.Buffer
+	used []string         // versions
+	open map[string]error // by version: why it does not open
+	made map[string]*openedPlugin
 }
 
 func followStable(t *testing.T) *followed {
-	f := &followed{t: t, store: storage.NewMemory("mem://warehouse"), log: &bytes.Buffer{}, open: map[string]error{}, made: map[string]*openedPlugin{}}
+	f := &followed{t: t, store: storage.NewMemory("mem://warehouse"), open: map[string]error{}, made: map[string]*openedPlugin{}}
 	f.registry = plugins.NewRegistry(f.store, plugins.Config{Now: time.Now, Verify: func(context.Context, []byte, plugins.Expect) (plugins.Verified, error) {
 		return plugins.Verified{
 			Describe: abi.Describe{ABI: 1, Name: "orders", Version: "0", Kind: "transform", Input: abi.Input{Any: true}, Outputs: []abi.Stream{{Derived: true}}},
@@ -69,20 +71,53 @@ func followStable(t *testing.T) *followed {
 	first := &openedPlugin{digest: plugins.Digest([]byte("1.0.0"))}
 	f.made["1.0.0"] = first
 	f.channels = follow(t.Context(), channelsConfig{
-		registry: f.registry, pipeline: "shop", every: time.Second, logger: slog.New(slog.NewTextHandler(f.log, nil)),
+		registry: f.registry, pipeline: "shop", every: time.Second, logger: slog.New(slog.NewTextHandler(f, nil)),
 		open: func(_ context.Context, ref string, v plugins.Version) (map[string]pipeline.Transformer, error) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
 			if err := f.open[v.Version]; err != nil {
 				return nil, err
 			}
 			f.made[v.Version] = &openedPlugin{digest: v.Digest}
 			return map[string]pipeline.Transformer{"events": f.made[v.Version]}, nil
 		},
-		uses: func(_ string, v plugins.Version) { f.used = append(f.used, v.Version) },
+		uses: func(_ string, v plugins.Version) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.used = append(f.used, v.Version)
+		},
 	}, []*channel{{
 		text: "orders@stable", ref: plugins.Ref{Name: "orders", Channel: "stable"}, seen: 1,
 		digest: first.digest, plugins: map[string]pipeline.Transformer{"events": first},
 	}})
 	return f
+}
+
+// Write takes the log.
+func (f *followed) Write(line []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.text.Write(line)
+}
+
+func (f *followed) log() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.text.String()
+}
+
+// plugin is what was opened of a version; nil if nothing was.
+func (f *followed) plugin(version string) *openedPlugin {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.made[version]
+}
+
+// opens says whether a version opens.
+func (f *followed) opens(version string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open[version] = err
 }
 
 // promote takes the channel to a version, which is uploaded if it is new.
@@ -102,7 +137,7 @@ func (f *followed) taken(seconds int) []string {
 	synctest.Wait()
 	var versions []string
 	for _, c := range f.channels.Take() {
-		for version := range f.made {
+		for _, version := range []string{"1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0"} {
 			if plugins.Digest([]byte(version)) == c.Digest {
 				versions = append(versions, version)
 			}
@@ -114,17 +149,17 @@ func (f *followed) taken(seconds int) []string {
 func (f *followed) wantTaken(seconds int, want string) {
 	f.t.Helper()
 	if got := strings.Join(f.taken(seconds), " "); got != want {
-		f.t.Errorf("took %q, want %q\n%s", got, want, f.log)
+		f.t.Errorf("took %q, want %q\n%s", got, want, f.log())
 	}
 }
 
 func (f *followed) candidate(version string) pipeline.Candidate {
-	return pipeline.Candidate{Ref: "orders@stable", Digest: plugins.Digest([]byte(version)), Plugins: map[string]pipeline.Transformer{"events": f.made[version]}}
+	return pipeline.Candidate{Ref: "orders@stable", Digest: plugins.Digest([]byte(version)), Plugins: map[string]pipeline.Transformer{"events": f.plugin(version)}}
 }
 
 func (f *followed) warnings(about string) int {
 	n := 0
-	for _, line := range strings.Split(f.log.String(), "\n") {
+	for _, line := range strings.Split(f.log(), "\n") {
 		if strings.Contains(line, "level=WARN") && strings.Contains(line, about) {
 			n++
 		}
@@ -142,12 +177,12 @@ func TestAChannelThatMovesGivesACandidateOnce(t *testing.T) {
 		f.wantTaken(5, "") // as long as the first is on probation
 		f.channels.Kept(f.candidate("1.1.0"))
 		f.wantTaken(2, "1.2.0")
-		if !f.made["1.0.0"].isClosed() || f.made["1.1.0"].isClosed() {
+		if !f.plugin("1.0.0").isClosed() || f.plugin("1.1.0").isClosed() {
 			t.Error("1.0.0 is to be closed, and 1.1.0 is not")
 		}
 		f.channels.Refused(pipeline.Refusal{Candidate: f.candidate("1.2.0"), Former: plugins.Digest([]byte("1.1.0")), Epoch: 7, Reason: "a test fails"})
 		f.wantTaken(5, "")
-		if !f.made["1.2.0"].isClosed() || f.made["1.1.0"].isClosed() {
+		if !f.plugin("1.2.0").isClosed() || f.plugin("1.1.0").isClosed() {
 			t.Error("1.2.0 is to be closed, and 1.1.0 is not")
 		}
 		f.channels.close()
@@ -169,7 +204,7 @@ func TestAChannelThatFlapsLeavesTheLastPromotion(t *testing.T) {
 		synctest.Wait() // it is ready, and not taken
 		f.promote("1.0.0")
 		f.wantTaken(2, "")
-		if !f.made["1.1.0"].isClosed() || f.made["1.0.0"].isClosed() {
+		if !f.plugin("1.1.0").isClosed() || f.plugin("1.0.0").isClosed() {
 			t.Error("1.1.0 is to be closed, and 1.0.0 runs")
 		}
 		f.promote("1.1.0")
@@ -182,21 +217,21 @@ func TestAChannelThatFlapsLeavesTheLastPromotion(t *testing.T) {
 func TestWhatDoesNotOpenIsToldOnceAndReadAgainIfItMayHelp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := followStable(t)
-		f.open["1.1.0"] = errors.New("column amount is missing")
+		f.opens("1.1.0", errors.New("column amount is missing"))
 		f.promote("1.1.0")
 		f.wantTaken(5, "")
-		f.open["1.1.0"] = nil
+		f.opens("1.1.0", nil)
 		f.wantTaken(5, "") // the module and the model are what they are
 		if n := f.warnings("column amount is missing"); n != 1 {
-			t.Errorf("told %d times, want once:\n%s", n, f.log)
+			t.Errorf("told %d times, want once:\n%s", n, f.log())
 		}
-		f.open["1.2.0"] = fetchError{errors.New("connection reset")}
+		f.opens("1.2.0", fetchError{errors.New("connection reset")})
 		f.promote("1.2.0")
 		f.wantTaken(5, "")
-		f.open["1.2.0"] = nil
+		f.opens("1.2.0", nil)
 		f.wantTaken(2, "1.2.0")
 		if n := f.warnings("connection reset"); n != 1 {
-			t.Errorf("told %d times, want once:\n%s", n, f.log)
+			t.Errorf("told %d times, want once:\n%s", n, f.log())
 		}
 		f.channels.Kept(f.candidate("1.2.0"))
 		f.promote("1.3.0")
@@ -205,7 +240,7 @@ func TestWhatDoesNotOpenIsToldOnceAndReadAgainIfItMayHelp(t *testing.T) {
 		}
 		f.wantTaken(5, "")
 		if n := f.warnings("loses rows"); n != 1 {
-			t.Errorf("told %d times, want once:\n%s", n, f.log)
+			t.Errorf("told %d times, want once:\n%s", n, f.log())
 		}
 		f.store.Inject(storage.Fault{Mode: storage.FaultBefore, Err: errors.New("down"), Times: 4})
 		f.promoteAfterFault("1.4.0")
@@ -219,7 +254,7 @@ func (f *followed) promoteAfterFault(version string) {
 	time.Sleep(6 * time.Second)
 	synctest.Wait()
 	if n := f.warnings("channel not looked at"); n != 1 {
-		f.t.Errorf("told %d times that the channel is not seen, want once:\n%s", n, f.log)
+		f.t.Errorf("told %d times that the channel is not seen, want once:\n%s", n, f.log())
 	}
 	f.promote(version)
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/lakehouse"
+	"github.com/calvelake/calve/lakehouse/storage"
+	"github.com/calvelake/calve/runtime/contract"
 	"github.com/calvelake/calve/runtime/expression"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
@@ -48,7 +50,14 @@ func compileKeyed(p *project.Project) ([]keyedModel, error) {
 			errs = append(errs, err)
 			continue
 		}
-		all = append(all, keyedModel{Model: m, session: program})
+		k := keyedModel{Model: m, session: program}
+		if _, err := keyedWhere(p, m); err != nil {
+			errs = append(errs, err)
+		}
+		if _, err := keyedTests(&k); err != nil {
+			errs = append(errs, fmt.Errorf("%s:%d: model %s: %w", m.File, m.Line, m.Name, err))
+		}
+		all = append(all, k)
 	}
 	return all, errors.Join(errs...)
 }
@@ -148,21 +157,24 @@ func inputOf(p *project.Project, m *project.Model) (*project.Model, error) {
 // keyedState is what keyed models of a running pipeline keep.
 type keyedState struct {
 	*state.Store
+	objects  storage.Store
+	prefix   string
 	uploaded int64 // bytes, by the last checkpoint
 }
 
 // openState makes the local copy of the state that of the last record. The copy
 // is a cache in the project's folder.
 func openState(ctx context.Context, p *project.Project, lake *Lakehouse, start *lakehouse.Start, logger *slog.Logger) (*keyedState, error) {
+	prefix := lake.Store.Root() + "/_calve/" + p.Name + "/state"
 	config := state.Config{
 		Dir: filepath.Join(p.Dir, ".calve", "state"), Objects: lake.Store,
-		Prefix: lake.Store.Root() + "/_calve/" + p.Name + "/state", Manifest: manifestOf(start.State), Logger: logger,
+		Prefix: prefix, Manifest: manifestOf(start.State), Logger: logger,
 	}
 	store, err := state.Open(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	return &keyedState{Store: store}, nil
+	return &keyedState{Store: store, objects: lake.Store, prefix: prefix}, nil
 }
 
 // Checkpoint implements pipeline.State.
@@ -177,6 +189,9 @@ func (s *keyedState) Checkpoint(ctx context.Context, names *lakehouse.Names) (*l
 	}
 	return &lakehouse.StateManifest{Location: m.Location, SHA256: m.SHA256}, nil
 }
+
+// Uploaded is how many bytes the last checkpoint uploaded.
+func (s *keyedState) Uploaded() int64 { return s.uploaded }
 
 // Rollback implements pipeline.State.
 func (s *keyedState) Rollback(ctx context.Context, to *lakehouse.StateManifest) error {
@@ -212,23 +227,51 @@ func (s *startedKeyed) pipelineState() pipeline.State {
 }
 
 // startKeyed opens the keyed state and builds the models that keep it.
-func startKeyed(ctx context.Context, p *project.Project, o opened, begin *lakehouse.Start, logger *slog.Logger) (*startedKeyed, error) {
+func startKeyed(ctx context.Context, p *project.Project, o opened, begin *lakehouse.Start, options RunOptions) (*startedKeyed, error) {
 	compiled, err := compileKeyed(p)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkReset(options.ResetModels, compiled); err != nil {
 		return nil, err
 	}
 	if len(compiled) == 0 {
 		return &startedKeyed{}, nil
 	}
-	s, err := openState(ctx, p, o.lake, begin, logger)
+	s, err := openState(ctx, p, o.lake, begin, options.Logger)
 	if err != nil {
 		return nil, err
 	}
-	models, err := keyedOperators(ctx, p, o.with, s, compiled, begin.Tables)
+	models, err := s.begin(ctx, p, o, begin, compiled, options.ResetModels)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return &startedKeyed{models, s}, nil
+}
+
+// checkReset refuses names of other models.
+func checkReset(names []string, compiled []keyedModel) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(compiled, func(k keyedModel) bool { return k.Name == name }) {
+			return fmt.Errorf("--reset-model %s: there is no such model that keeps state", name)
+		}
+	}
+	return nil
+}
+
+// begin builds the models that go on with the state, or begin anew.
+func (s *keyedState) begin(ctx context.Context, p *project.Project, o opened, start *lakehouse.Start, compiled []keyedModel, reset []string) ([]pipeline.KeyedModel, error) {
+	for _, name := range reset {
+		if err := s.Reset(name); err != nil {
+			return nil, fmt.Errorf("reset model %s: %w", name, err)
+		}
+		start.Keyed = slices.DeleteFunc(slices.Clone(start.Keyed), func(k lakehouse.KeyedModel) bool { return k.Name == name })
+	}
+	models, err := keyedOperators(ctx, p, o.with, s, compiled, start.Tables)
+	if err != nil {
+		return nil, err
+	}
+	return models, pipeline.CheckKeyed(start, models)
 }
 
 // keyedOperators builds what the pipeline runs of the keyed models.
@@ -250,6 +293,7 @@ func keyedOperators(ctx context.Context, p *project.Project, with tools, s *keye
 
 func buildKeyed(ctx context.Context, p *project.Project, with tools, s *keyedState, k *keyedModel) (pipeline.KeyedModel, error) {
 	built := pipeline.KeyedModel{Name: k.Name, Inputs: []string{k.From.Model}}
+	var err error
 	program := k.session
 	if k.Plugin != nil {
 		opened, err := openSessionPlugin(ctx, p, k, with)
@@ -260,16 +304,8 @@ func buildKeyed(ctx context.Context, p *project.Project, with tools, s *keyedSta
 			return built, err
 		}
 	}
-	from, err := inputOf(p, k.Model)
-	if err != nil {
+	if built.Before, err = keyedWhere(p, k.Model); err != nil {
 		return built, err
-	}
-	if k.Where != "" {
-		condition, err := compileExpression(k.Where, from.DeriveSchema(len(from.Derived)), (*expression.Expr).CheckCondition)
-		if err != nil {
-			return built, within(k.Model, "where", k.Where, err)
-		}
-		built.Before = map[string][]pipeline.Step{k.From.Model: {pipeline.NewWhere(condition, memory.DefaultAllocator)}}
 	}
 	version := program.StateVersion()
 	space, err := s.Space(k.Name, version)
@@ -280,9 +316,29 @@ func buildKeyed(ctx context.Context, p *project.Project, with tools, s *keyedSta
 	if err != nil {
 		return built, err
 	}
+	if built.Tests, err = keyedTests(k); err != nil {
+		return built, err
+	}
 	built.Definition = fmt.Sprintf("session %08x", version)
 	built.Operator = &sessions{operator}
 	return built, nil
+}
+
+// keyedWhere is the condition on rows of the model that a keyed model reads, nil
+// for none.
+func keyedWhere(p *project.Project, m *project.Model) (map[string][]pipeline.Step, error) {
+	if m.Where == "" {
+		return nil, nil
+	}
+	from, err := inputOf(p, m)
+	if err != nil {
+		return nil, err
+	}
+	condition, err := compileExpression(m.Where, from.DeriveSchema(len(from.Derived)), (*expression.Expr).CheckCondition)
+	if err != nil {
+		return nil, within(m, "where", m.Where, err)
+	}
+	return map[string][]pipeline.Step{m.From.Model: {pipeline.NewWhere(condition, memory.DefaultAllocator)}}, nil
 }
 
 // sessionState is a model's part of the keyed state as its operator sees it.
@@ -327,3 +383,17 @@ func (s *sessions) End(ctx context.Context, watermark int64) (record.Changelog, 
 
 // Open tells how many sessions are open.
 func (s *sessions) Open() int64 { return s.Stats().Open }
+
+// keyedTests are the data tests of a keyed model's rows, nil for none.
+func keyedTests(k *keyedModel) (*contract.Contract, error) {
+	tests := rowTests(k.Model)
+	if len(tests) == 0 {
+		return nil, nil
+	}
+	for _, t := range tests {
+		if t.Severity == contract.Quarantine {
+			return nil, fmt.Errorf("data test %s of severity quarantine: a row of kind %s is of many records, so that none of them can be set aside for it; give it severity warn or error, or test the staging model", t.Kind, k.Kind)
+		}
+	}
+	return contract.Compile(contract.Spec{Schema: k.schema(), Tests: tests})
+}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -30,12 +31,19 @@ type RunOptions struct {
 	RecordLoss bool
 	// Shadows are plugins that run beside those of models and write nothing.
 	Shadows []ShadowOption
-	// PluginMetrics receives what is counted of plugins; nil drops it.
+	// Metrics is the address, host:port, at which /metrics, /healthz and /readyz
+	// are served over HTTP; "" serves nothing.
+	Metrics string
+	// PluginMetrics receives what is counted of plugins, beside the metrics; nil
+	// for none.
 	PluginMetrics wasm.Recorder
 	// ChannelsEvery is how often the channels of the plugin registry are looked
 	// at that models refer to; 0 is every 5 s.
 	ChannelsEvery time.Duration
-	Logger        *slog.Logger
+	// ResetModels are keyed models that forget their state, take their inputs'
+	// tables in again, and replace the rows of their own.
+	ResetModels []string
+	Logger      *slog.Logger
 	// Watch, if set, is called when the pipeline runs; it returns when ctx
 	// ends.
 	Watch func(ctx context.Context, running *Running)
@@ -73,6 +81,11 @@ func Run(ctx context.Context, p *project.Project, options RunOptions) (pipeline.
 	if len(p.Models) == 0 {
 		return pipeline.Stats{}, fmt.Errorf("project %s has no models: add one below models/, or there is nothing to run", p.Name)
 	}
+	shown, err := openMonitor(p, options.Metrics, options.Logger)
+	if err != nil {
+		return pipeline.Stats{}, err
+	}
+	defer closeAndLog(options.Logger, "metrics", shown.close)
 	lake, err := OpenLakehouse(ctx, p, options.Logger)
 	if err != nil {
 		return pipeline.Stats{}, err
@@ -81,7 +94,7 @@ func Run(ctx context.Context, p *project.Project, options RunOptions) (pipeline.
 	if err := storage.Probe(ctx, lake.Store, lake.Store.Root()+"/_calve/"+p.Name+"/probe"); err != nil {
 		return pipeline.Stats{}, fmt.Errorf("probe warehouse %s: %w", lake.Store.Root(), err)
 	}
-	with, err := openTools(ctx, p, toolsConfig{logger: options.Logger, metrics: options.PluginMetrics, registry: len(options.Shadows) > 0})
+	with, err := openTools(ctx, p, toolsConfig{logger: options.Logger, metrics: shown.recorder(options.PluginMetrics), registry: len(options.Shadows) > 0})
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
@@ -91,13 +104,14 @@ func Run(ctx context.Context, p *project.Project, options RunOptions) (pipeline.
 		return pipeline.Stats{}, err
 	}
 	defer closeAndLog(options.Logger, "broker", broker.Close)
-	return start(ctx, p, options, opened{lake, with, broker})
+	return start(ctx, p, options, opened{lake, with, broker, shown})
 }
 
 type opened struct {
 	lake   *Lakehouse
 	with   tools
 	broker *Broker
+	shown  *monitor
 }
 
 func start(ctx context.Context, p *project.Project, options RunOptions, o opened) (pipeline.Stats, error) {
@@ -132,7 +146,7 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 	if err := addShadows(ctx, p, o.with, built, options.Shadows); err != nil {
 		return pipeline.Stats{}, err
 	}
-	keyed, err := startKeyed(ctx, p, o, begin, options.Logger)
+	keyed, err := startKeyed(ctx, p, o, begin, options)
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
@@ -168,30 +182,30 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 		Confirm: func(ctx context.Context, positions []record.Position) error {
 			return o.broker.Confirm(ctx, "calve-"+p.Name, positions)
 		},
-		Now: time.Now, Logger: options.Logger, Allocator: memory.DefaultAllocator,
+		Observe: o.shown.observe,
+		Now:     time.Now, Logger: options.Logger, Allocator: memory.DefaultAllocator,
 	})
 	if begin.ConfigHash != "" && begin.ConfigHash != p.Hash() {
 		options.Logger.Info("the project has changed since the last epoch", "was", begin.ConfigHash, "is", p.Hash())
 	}
 	options.Logger.Info("pipeline started", "pipeline", p.Name, "writer", nonce, "epoch", begin.Last+1, "topics", names)
-	err = watched(ctx, options, &Running{Pipeline: running, Broker: o.broker, Topics: names})
+	o.shown.begin(begin, readers, keyed.state)
+	err = watched(ctx, &Running{Pipeline: running, Broker: o.broker, Topics: names}, o.shown.watch, options.Watch)
 	return running.Stats(), err
 }
 
-// watched runs the pipeline beside its watcher, and waits for both.
-func watched(ctx context.Context, options RunOptions, running *Running) error {
-	if options.Watch == nil {
-		return running.Pipeline.Run(ctx)
-	}
+// watched runs the pipeline beside its watchers, and waits for all of them.
+func watched(ctx context.Context, running *Running, watchers ...func(context.Context, *Running)) error {
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		options.Watch(watching, running)
-	}()
+	var group sync.WaitGroup
+	for _, watch := range watchers {
+		if watch != nil {
+			group.Go(func() { watch(watching, running) })
+		}
+	}
 	err := running.Pipeline.Run(ctx)
 	stop()
-	<-done
+	group.Wait()
 	return err
 }
 

@@ -25,7 +25,7 @@ func Verify(ctx context.Context, p *project.Project, logger *slog.Logger) (*lake
 	defer closeAndLog(logger, "catalog", opened.Close)
 	var models []lakehouse.ModelTable
 	for i := range p.Models {
-		m := lakehouse.ModelTable{Model: p.Models[i].Name}
+		m := lakehouse.ModelTable{Model: p.Models[i].Name, Keyed: p.Models[i].Kind != project.KindStaging}
 		if p.Models[i].Materialized == project.MaterializedTable {
 			m.Table = tableID(&p.Models[i]).String()
 		}

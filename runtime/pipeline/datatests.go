@@ -114,8 +114,12 @@ func (p *Pipeline) reportWarnings(e *epoch) {
 	byName := func(a, b warned) int { return cmp.Or(cmp.Compare(a.model, b.model), cmp.Compare(a.test, b.test)) }
 	for _, key := range slices.SortedFunc(maps.Keys(e.warnings), byName) {
 		w := e.warnings[key]
+		first := w.Message
+		if !w.Keyed {
+			first = fmt.Sprintf("%s offset %d: %s", w.At, w.Offset, w.Message)
+		}
 		p.parts.Logger.Warn("rows fail a data test", "epoch", e.number, "model", key.model, "test", key.test, "rows", w.Rows,
-			"first", fmt.Sprintf("%s offset %d: %s", w.At, w.Offset, w.Message))
+			"first", first)
 		p.stats.warn(key, w.Rows)
 	}
 	p.reportTruncations(e)

@@ -70,6 +70,12 @@ func (p *Pipeline) afterCommit(ctx context.Context, r *lakehouse.Epoch) {
 	if r.Number%p.config.pruneEvery() == 0 {
 		if err := p.parts.Lake.Log().Prune(ctx, r, p.requests.kept(p.parts.Now())...); err != nil {
 			p.parts.Logger.Warn("epoch log not pruned; it is tried again later", "error", err)
+			return
+		}
+		if c, ok := p.parts.State.(Collector); ok {
+			if err := c.Collect(ctx, r.Number, r.State); err != nil {
+				p.parts.Logger.Warn("old keyed state not removed; it is tried again later", "error", err)
+			}
 		}
 	}
 }

@@ -31,8 +31,11 @@ type epoch struct {
 	before    *checkpoint                        // nil unless a plugin is on probation
 	writers   map[string]*lakehouse.Writer       // by table
 	changers  map[string]*lakehouse.ChangeWriter // of keyed models, by table
+	caught    bool                               // a keyed model that is behind has taken more of its input
+	behind    []*behind                          // of keyed models, as the epoch began
 	changed   map[string]int64                   // rows that keyed models changed, by model
 	newest    map[string]int64                   // event time, by staging model that has seen any
+	heard     map[string]int64                   // newest timestamp of records, by topic
 	names     *lakehouse.Names
 	p         *Pipeline
 }
@@ -67,9 +70,13 @@ func (p *Pipeline) begin() *epoch {
 		changers:  map[string]*lakehouse.ChangeWriter{},
 		changed:   map[string]int64{},
 		newest:    map[string]int64{},
+		heard:     map[string]int64{},
 		p:         p,
 	}
 	e.names = p.parts.Lake.Names(e.number)
+	for _, k := range p.keyed {
+		e.behind = append(e.behind, k.behind.restart())
+	}
 	for _, r := range p.readers {
 		t := &taken{from: r.at.ends(), delivered: map[record.TopicPartition]int64{}, fates: map[fateKey]record.Fate{}, lost: r.lost}
 		for tp, lost := range r.lost {
@@ -171,16 +178,18 @@ func (e *epoch) writeLetters(ctx context.Context, batch arrow.RecordBatch) error
 
 // took counts what was polled.
 func (e *epoch) took(r *reader, slices []record.Slice) {
-	for _, s := range slices {
+	for i := range slices {
+		s := &slices[i]
 		e.bytes += s.Bytes
 		e.slices[r].delivered[s.TopicPartition] += int64(len(s.Records))
+		e.hear(s)
 	}
 }
 
 // moved tells whether any position has moved since the epoch began, or a
 // request was carried on.
 func (e *epoch) moved() bool {
-	if e.request != nil {
+	if e.request != nil || e.caught {
 		return true
 	}
 	for r, t := range e.slices {
@@ -211,7 +220,7 @@ func (e *epoch) abort() {
 	for _, w := range e.changers {
 		w.Abort()
 	}
-	e.p.discardKeyed()
+	e.discardKeyed()
 }
 
 // readers is what the epoch took, by reader, and within it by TopicPartition.

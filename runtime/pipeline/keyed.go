@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/calvelake/calve/lakehouse"
+	"github.com/calvelake/calve/runtime/contract"
 	"github.com/calvelake/calve/runtime/record"
 )
 
@@ -36,6 +37,9 @@ type KeyedModel struct {
 	// Table is nil for an ephemeral model.
 	Table    *lakehouse.Table
 	Operator Operator
+	// Tests are the data tests of its rows, of severity warn and error; nil for
+	// none.
+	Tests *contract.Contract
 	// Definition is a digest of what the state depends on.
 	Definition string
 }
@@ -51,10 +55,18 @@ type State interface {
 	Rollback(ctx context.Context, to *lakehouse.StateManifest) error
 }
 
+// Collector is a State that can remove what no record needs any more.
+type Collector interface {
+	// Collect is called when the log is pruned: no record up to floor is left, and
+	// the floor's state is at.
+	Collect(ctx context.Context, floor int64, at *lakehouse.StateManifest) error
+}
+
 // keyed is a keyed model at work.
 type keyed struct {
 	*KeyedModel
 	staging []string // the staging models that its watermark depends on
+	behind  *behind  // nil once it is given rows as they come
 }
 
 // newKeyed orders keyed models so that each comes behind those that it reads,
@@ -72,6 +84,7 @@ func newKeyed(parts Parts) []keyed {
 		}
 		slices.Sort(k.staging)
 		k.staging = slices.Compact(k.staging)
+		k.behind = behindOf(parts, &k)
 		upstream[k.Name] = k.staging
 		all[i] = k
 	}
@@ -81,10 +94,18 @@ func newKeyed(parts Parts) []keyed {
 // watermark is what a keyed model sees: the lowest of the staging models that
 // it depends on.
 func (p *Pipeline) watermark(k *keyed) int64 {
+	if k.behind != nil {
+		return k.behind.watermark
+	}
 	lowest := record.NoTime
 	for i, name := range k.staging {
 		if at := p.watermarks.at(name); i == 0 || at < lowest {
 			lowest = at
+		}
+	}
+	for i := range p.keyed {
+		if other := &p.keyed[i]; other.behind != nil && slices.Contains(k.Inputs, other.Name) {
+			lowest = min(lowest, other.behind.watermark)
 		}
 	}
 	return lowest
@@ -96,7 +117,7 @@ func (e *epoch) feed(ctx context.Context, r *reader, o outcome) error {
 	e.sawTimes(o)
 	for i := range e.p.keyed {
 		k := &e.p.keyed[i]
-		if !slices.Contains(k.Inputs, o.model.Name) || len(o.rows.Records) == 0 {
+		if k.behind != nil || !slices.Contains(k.Inputs, o.model.Name) || len(o.rows.Records) == 0 {
 			continue
 		}
 		if err := e.take(ctx, r, k, o); err != nil {
@@ -147,18 +168,11 @@ func (e *epoch) feedReplayed(ctx context.Context, g *letterSlice, rows record.Ba
 		if !slices.Contains(k.Inputs, g.model.Name) || len(rows.Records) == 0 {
 			continue
 		}
-		f, rejects, err := e.taken(ctx, k, g.model.Name, rows)
-		if err != nil {
-			return fmt.Errorf("model %s: %w", k.Name, err)
+		if k.behind != nil && k.behind.later(g.model.Name, rows) {
+			continue // taken from the table when it comes to that
 		}
-		key := keyOf(&g.letters[0])
-		key.model = k.Name
-		sum := e.replays[key]
-		sum.Add(f)
-		e.replays[key] = sum
-		r := &reader{name: lakehouse.ReplayReader, at: newPositions([]record.Position{{Origin: key.Origin, TopicPartition: key.TopicPartition}})}
-		if err := e.bury(ctx, r, refused{model: k.Name, rows: rows, rejects: rejects}); err != nil {
-			return err
+		if err := e.takeAgain(ctx, k, g.model.Name, g.letters[0].Origin, rows); err != nil {
+			return fmt.Errorf("model %s: %w", k.Name, err)
 		}
 	}
 	return nil
@@ -200,6 +214,9 @@ func (e *epoch) pass(ctx context.Context, k *keyed, changes record.Changelog) er
 		return nil
 	}
 	e.changed[k.Name] += int64(changes.Len())
+	if err := e.test(k, changes); err != nil {
+		return err
+	}
 	if err := e.writeChanges(ctx, k, changes); err != nil {
 		return err
 	}
@@ -216,16 +233,20 @@ func (e *epoch) pass(ctx context.Context, k *keyed, changes record.Changelog) er
 }
 
 // discardKeyed drops what an epoch that is given up holds.
-func (p *Pipeline) discardKeyed() {
-	for i := range p.keyed {
-		p.keyed[i].Operator.Discard()
+func (e *epoch) discardKeyed() {
+	for i := range e.p.keyed {
+		e.p.keyed[i].Operator.Discard()
+		e.p.keyed[i].behind = e.behind[i]
 	}
-	p.watermarks.discard()
+	e.p.watermarks.discard()
 }
 
 // dueKeyed tells whether an epoch has work although nothing was delivered: a
 // watermark has moved that operators have not seen, or would move now.
 func (p *Pipeline) dueKeyed(now int64) bool {
+	if slices.ContainsFunc(p.keyed, func(k keyed) bool { return k.behind != nil }) {
+		return true
+	}
 	return len(p.keyed) > 0 && (!p.watermarks.settled() || p.watermarks.moves(p.readers, now))
 }
 
@@ -233,7 +254,12 @@ func (p *Pipeline) dueKeyed(now int64) bool {
 func (p *Pipeline) keyedModels() []lakehouse.KeyedModel {
 	var all []lakehouse.KeyedModel
 	for _, k := range p.keyed {
-		all = append(all, lakehouse.KeyedModel{Name: k.Name, Definition: k.Definition})
+		m := lakehouse.KeyedModel{Name: k.Name, Definition: k.Definition, Open: k.open()}
+		if k.behind != nil {
+			epoch := k.behind.epoch
+			m.Behind = &epoch
+		}
+		all = append(all, m)
 	}
 	return all
 }

@@ -103,6 +103,10 @@ type Config struct {
 	// by default. Reading the log at a start costs one object an epoch, pruning
 	// a few requests.
 	PruneEvery int64
+	// BackfillRows is about how many rows a keyed model that began later takes
+	// from the tables of its inputs in an epoch, which its operator holds until
+	// the end of it; 524,288 by default.
+	BackfillRows int64
 	// RequestsEvery is how often requests of other commands are looked for, at
 	// ends of epochs; 3 s by default. It costs a listing.
 	RequestsEvery time.Duration
@@ -132,6 +136,13 @@ func (c Config) pruneEvery() int64 {
 		return c.PruneEvery
 	}
 	return 128
+}
+
+func (c Config) backfillRows() int64 {
+	if c.BackfillRows > 0 {
+		return c.BackfillRows
+	}
+	return 1 << 19
 }
 
 // Parts is what a pipeline works on and with.
@@ -273,6 +284,9 @@ func (p *Pipeline) finish(ctx context.Context, e *epoch) error {
 func (p *Pipeline) fill(ctx context.Context, e *epoch) error {
 	due, cancel := context.WithTimeout(ctx, p.config.Interval)
 	defer cancel()
+	if err := p.catchUpKeyed(ctx, e); err != nil {
+		return err
+	}
 	if err := p.carryOut(ctx, due, e); err != nil {
 		return err
 	}

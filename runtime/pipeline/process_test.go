@@ -109,7 +109,7 @@ func (p *process) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var keyed []pipeline.KeyedModel
+	var keyed []pipeline.KeyedModel // as CheckKeyed would have them
 	for _, c := range p.world.censuses {
 		keyed = append(keyed, c.build(start.Tables[c.definition().ID.String()], state))
 	}
@@ -160,7 +160,7 @@ func (p *process) config(topics []pipeline.Topic) pipeline.Config {
 		Name: pipelineName, ConfigHash: "hash", Nonce: p.nonce, Host: "host",
 		Interval: o.interval, MaxBytes: o.maxBytes, PollRecords: o.poll,
 		Heartbeat: o.heartbeat, DiscoverEvery: o.discover, PruneEvery: o.pruneEvery,
-		MaxDeadRatio: o.maxDeadRatio,
+		MaxDeadRatio: o.maxDeadRatio, BackfillRows: 3,
 	}
 	if o.once {
 		c.Until = map[record.TopicPartition]int64{}

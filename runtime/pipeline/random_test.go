@@ -101,6 +101,10 @@ func (s *sequence) play() error {
 			s.tell("a model is added")
 			s.world.models = append(s.world.models, modelSpec{name: "late", topic: "events"})
 		}
+		if round == 0 && len(s.world.censuses) == 0 && s.IntN(2) == 0 {
+			s.tell("a keyed model is added")
+			s.world.censuses = []censusOf{"all"}
+		}
 		if err := s.settle(); err != nil {
 			return err
 		}

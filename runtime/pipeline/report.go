@@ -14,6 +14,11 @@ type Report struct {
 	Models []ModelReport // in the order in which they run
 	Tables []TableReport // that it touched
 	State  int64         // bytes of keyed state that it uploaded
+	// Positions are where reading goes on, at the reader that is furthest behind.
+	Positions map[record.TopicPartition]int64
+	// Newest is the newest timestamp of the records that it read, by topic: µs
+	// since 1970-01-01 UTC.
+	Newest map[string]int64
 }
 
 // EpochTimes is where an epoch's time went.
@@ -32,9 +37,9 @@ type ModelReport struct {
 	// Newest is the newest event time that was written, Watermark how far event
 	// time has come: µs since 1970-01-01 UTC, or record.NoTime.
 	Newest, Watermark int64
-	Keyed             bool  // the fates count rows of its input
-	Changed           int64 // rows of a keyed model that changed
-	Open              int64 // what its operator holds open (sessions)
+	Keyed             bool   // the fates count rows of its input
+	Changed           int64  // rows of a keyed model that changed
+	Open              *int64 // sessions that it holds open; nil for a model that has none
 }
 
 // TableReport is what an epoch wrote to one table.
@@ -42,9 +47,14 @@ type TableReport struct {
 	Table    string
 	Files    int
 	Bytes    int64
-	Rows     int64
-	Replaced int // files
+	Rows     int64 // in them
+	Replaced int   // files
+	Changed  int64 // rows that are new, and of a keyed table those that changed or went
 }
+
+// OtherReasons stands for the reason codes of dead letters beyond those that an
+// epoch tells apart.
+const OtherReasons = "other"
 
 // stopwatch tells how long the parts of something took.
 type stopwatch struct {
@@ -65,7 +75,10 @@ func (w *stopwatch) lap() time.Duration {
 
 // report puts together what a committed epoch did.
 func (e *epoch) report(r *lakehouse.Epoch, took EpochTimes) Report {
-	out := Report{Epoch: r.Number, Took: took}
+	out := Report{Epoch: r.Number, Took: took, Positions: furthestBehind(r.Readers), Newest: e.heard}
+	if s, ok := e.p.parts.State.(interface{ Uploaded() int64 }); ok {
+		out.State = s.Uploaded()
+	}
 	for i := range e.p.parts.Models {
 		m := &e.p.parts.Models[i]
 		out.Models = append(out.Models, e.modelReport(m.Name))
@@ -74,9 +87,7 @@ func (e *epoch) report(r *lakehouse.Epoch, took EpochTimes) Report {
 		k := &e.p.keyed[i]
 		report := e.modelReport(k.Name)
 		report.Keyed, report.Changed, report.Watermark = true, e.changed[k.Name], e.p.watermark(k)
-		if counter, ok := k.Operator.(interface{ Open() int64 }); ok {
-			report.Open = counter.Open()
-		}
+		report.Open = k.open()
 		out.Models = append(out.Models, report)
 	}
 	for _, c := range r.Changes {
@@ -84,6 +95,11 @@ func (e *epoch) report(r *lakehouse.Epoch, took EpochTimes) Report {
 		for _, f := range c.Add {
 			t.Bytes += f.Bytes
 			t.Rows += f.Rows
+		}
+		t.Changed = t.Rows
+		if w, ok := e.changers[c.Table]; ok {
+			s := w.Stats()
+			t.Changed = s.Changed()
 		}
 		out.Tables = append(out.Tables, t)
 	}
@@ -102,12 +118,51 @@ func (e *epoch) modelReport(model string) ModelReport {
 			}
 		}
 	}
+	told := int64(0)
 	if d := e.deaths[model]; d != nil {
 		for reason, c := range d.reasons {
 			m.Reasons[reason.code] += c.count
+			told += c.count
 		}
 	}
+	if rest := m.Fate.Letters - told; rest > 0 {
+		m.Reasons[OtherReasons] += rest
+	}
 	return m
+}
+
+// furthestBehind is where reading of each TopicPartition goes on after an epoch.
+// Readers of models that were added later may be behind the others.
+func furthestBehind(readers []lakehouse.Reader) map[record.TopicPartition]int64 {
+	at := map[record.TopicPartition]int64{}
+	for _, r := range readers {
+		for _, g := range r.Ranges {
+			tp := record.TopicPartition{Topic: g.Topic, Partition: g.Partition}
+			if to, ok := at[tp]; !ok || g.To < to {
+				at[tp] = g.To
+			}
+		}
+	}
+	return at
+}
+
+// open is how many sessions a model holds open, nil for a model that has none.
+func (k *keyed) open() *int64 {
+	counter, ok := k.Operator.(interface{ Open() int64 })
+	if !ok {
+		return nil
+	}
+	open := counter.Open()
+	return &open
+}
+
+// hear takes in the timestamps of records that were polled.
+func (e *epoch) hear(s *record.Slice) {
+	for i := range s.Records {
+		if newest, ok := e.heard[s.Topic]; !ok || s.Records[i].Timestamp > newest {
+			e.heard[s.Topic] = s.Records[i].Timestamp
+		}
+	}
 }
 
 // sawTimes takes in the event times of a slice's rows.

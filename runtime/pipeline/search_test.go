@@ -323,3 +323,35 @@ func TestCrashAtEveryPointOfAKeyedModel(t *testing.T) {
 		}
 	})
 }
+
+// TestCrashAtEveryPointOfABackfill does the same with a keyed model that is added
+// when the table that it reads has rows, which it takes in over several epochs
+// while others arrive.
+func TestCrashAtEveryPointOfABackfill(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := shortTale(false)
+		s.models = s.models[1:]
+		s.records = [][]string{
+			{`{"id":1,"kind":"a"}`, `{"id":2,"kind":"b"}`, `{"id":3}`, `{"id":4,"kind":"a"}`, `{"id":5,"kind":"a"}`},
+			{`{"id":6,"kind":"b"}`, `no json`, `{"id":7,"kind":"c"}`, `{"id":8,"kind":"a"}`, `{"id":9,"kind":"b"}`},
+		}
+		s.prepare = func(w *world) error {
+			if err := w.play(s.options); err != nil {
+				return err
+			}
+			w.censuses = []censusOf{"all"}
+			for i, p := range w.broker.topics["events"].partitions {
+				p.append(nil, fmt.Appendf(nil, `{"id":%d,"kind":"a"}`, 20+i))
+				for j := range p.records {
+					p.records[j].Timestamp = int64(j)
+				}
+			}
+			return nil
+		}
+		calls, want := s.trace(t)
+		all := points(calls)
+		tried := distinct(all)
+		t.Logf("%d calls, %d points, %d of them leave different worlds", len(calls), len(all), len(tried))
+		s.tryAll(t, want, tried)
+	})
+}

@@ -75,11 +75,7 @@ func shadowed(t *testing.T, current, candidate pipeline.Transformer) (pipeline.S
 	w := &rederiver{world: newQuickWorld(t)}
 	defer w.close()
 	w.broker.create("events", 1)
-	var columns []arrow.Field
-	for _, f := range shadowSchema.Fields()[2:] {
-		columns = append(columns, f)
-	}
-	w.models = []modelSpec{{name: "events", topic: "events", plugin: true, declared: columns}}
+	w.models = []modelSpec{{name: "events", topic: "events", plugin: true, declared: shadowSchema.Fields()[2:]}}
 	w.produce("events", 0, `{"id":0}`, `{"id":1}`, `{"id":2}`, `{"id":3}`)
 	stats := w.runOnceWith(func(c *pipeline.Config, parts *pipeline.Parts) {
 		c.PollRecords = 4 // one batch

@@ -47,6 +47,7 @@ type Warning struct {
 	Message string // of the first
 	At      record.TopicPartition
 	Offset  int64 // of its record
+	Keyed   bool  // the row is of a keyed model, and of no single record
 }
 
 // transform takes rows, which it releases, through steps.

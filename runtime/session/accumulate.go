@@ -9,7 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/calvelake/calve/runtime/record"
-	"github.com/calvelake/calve/runtime/session/internal/rowcodec"
+	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
 // initialState is the plugin's state of a new session.

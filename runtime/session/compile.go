@@ -11,7 +11,7 @@ import (
 	"github.com/calvelake/calve/runtime/aggregate"
 	"github.com/calvelake/calve/runtime/expression"
 	"github.com/calvelake/calve/runtime/record"
-	"github.com/calvelake/calve/runtime/session/internal/rowcodec"
+	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
 // checkInput refuses rows that have no positions: those of keyed models. An

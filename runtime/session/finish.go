@@ -10,7 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/calvelake/calve/runtime/record"
-	"github.com/calvelake/calve/runtime/session/internal/rowcodec"
+	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
 // finishPlugin lets the plugin make its columns of the chosen sessions. Those

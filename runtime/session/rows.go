@@ -11,7 +11,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/expression"
 	"github.com/calvelake/calve/runtime/record"
-	"github.com/calvelake/calve/runtime/session/internal/rowcodec"
+	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
 // made is rows of sessions, with all columns that are made.
