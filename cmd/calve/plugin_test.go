@@ -107,11 +107,11 @@ func TestARefusedPushShowsTheReport(t *testing.T) {
 		t.Errorf("got %+v", report)
 	}
 	fixtures := filepath.Join(t.TempDir(), "fixtures.json")
-	if err := os.WriteFile(fixtures, []byte(`[{"name": "mine", "rows": [{"id": 1}], "want": [{"id": 2}]}]`), 0o644); err != nil {
+	if err := os.WriteFile(fixtures, []byte(`[{"name": "mine", "input": [{"id": 1}], "output": [{"id": 2}]}]`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	good := writePlugin(t, wasmtest.Plugin{}, "1.0.0")
-	if o := calve(t, "", "plugin", "push", good, "--fixtures", fixtures, "--project", dir); o.code != exitFailure || !strings.Contains(o.errors, `fixture "mine": column "id", row 0: got 1, want 2`) {
+	if o := calve(t, "", "plugin", "push", good, "--fixtures", fixtures, "--project", dir); o.code != exitFailure || !strings.Contains(o.errors, `fixture "mine": row 0, column "id": got 1, want 2`) {
 		t.Errorf("got %+v", o)
 	}
 }
