@@ -48,7 +48,8 @@ var mayImport = map[string][]string{
 	"plugins/trial":           {"plugins/wasm", "sdk/abi", "runtime/record"},
 	"plugins/wasm":            {"sdk/abi", "lakehouse/storage"},
 	"sdk/abi":                 {},
-	"examples":                {},
+	"examples":                {"examples/athlete"},
+	"examples/athlete":        {},
 }
 
 // owners lists the only packages that may import a third party, tests included

@@ -4,12 +4,16 @@ package examples
 
 import (
 	"embed"
+	"io"
 	"io/fs"
 	"maps"
 	"slices"
+
+	"github.com/calvelake/calve/examples/athlete"
 )
 
 //go:embed weblog/calve.yaml weblog/models weblog/data weblog/plugins
+//go:embed athlete/calve.yaml athlete/models
 var files embed.FS
 
 // Example is a project with the data to run it on.
@@ -17,8 +21,8 @@ type Example struct {
 	Name    string
 	Summary string
 	Topics  []Topic
-	Table   string // namespace.table to show
-	CountBy string // a timestamp column of the table: rows by day
+	Staged  []string // the tables that records end in, as namespace.table
+	Shows   []Shown
 	// Plugins are the modules that the project needs below plugins/, and the
 	// folders of their source below the example.
 	Plugins map[string]string
@@ -29,16 +33,58 @@ type Topic struct {
 	Name       string
 	File       string // below the example, one record a line
 	Partitions int
+	// Generate writes File, which the example has not; nil if it has.
+	Generate func(io.Writer) error
+	// Late is produced when what is not late has been run through.
+	Late bool
+}
+
+// Shown is a table to show.
+type Shown struct {
+	Table   string   // namespace.table
+	Columns []string // of its first rows; nil for all
+	CountBy string   // a timestamp column to count rows by day of; "" for none
+	Whole   bool     // all rows of a small table
+	Early   bool     // before what is late is produced as well
 }
 
 var all = map[string]Example{
 	"weblog": {
 		Name:    "weblog",
-		Summary: "a web server's access log, parsed by a WASM plugin",
+		Summary: "a web server's access log, parsed by a WASM plugin and told apart into visits",
 		Topics:  []Topic{{Name: "access_log", File: "data/access.log", Partitions: 3}},
-		Table:   "staging.web_requests",
-		CountBy: "requested_at",
-		Plugins: map[string]string{"plugins/parse_access_log.wasm": "plugin/parse_access_log"},
+		Staged:  []string{"staging.web_requests"},
+		Shows: []Shown{
+			{Table: "staging.web_requests", CountBy: "requested_at", Columns: []string{
+				"client", "requested_at", "method", "path", "status", "bytes", "agent", "is_page",
+			}},
+			{Table: "intermediate.int_sessions", CountBy: "session_start", Columns: []string{
+				"client", "agent", "session_start", "duration_seconds", "requests", "pages", "bytes", "entry_page", "exit_page", "is_bot",
+			}},
+		},
+		Plugins: map[string]string{
+			"plugins/parse_access_log.wasm": "plugin/parse_access_log",
+			"plugins/bots.wasm":             "plugin/bots",
+		},
+	},
+	"athlete": {
+		Name:    "athlete",
+		Summary: "frames of cameras, summed up to training sessions, and joined with what hearts did",
+		Topics: []Topic{
+			{Name: "pose_events", File: "data/pose_events.jsonl", Partitions: 2, Generate: athlete.Poses},
+			{Name: "biometrics", File: "data/biometrics.jsonl", Partitions: 1, Generate: athlete.Biometrics},
+			{Name: "pose_events", File: "data/pose_events_late.jsonl", Generate: athlete.LatePoses, Late: true},
+			{Name: "biometrics", File: "data/biometrics_late.jsonl", Generate: athlete.LateBiometrics, Late: true},
+		},
+		Staged: []string{"staging.stg_pose_events", "staging.stg_biometrics"},
+		Shows: []Shown{
+			{Table: "intermediate.int_training_sessions", Whole: true, Columns: []string{
+				"athlete_id", "session_id", "session_start", "duration_seconds", "frames", "repetitions", "deepest_knee_angle", "unsure_frames",
+			}},
+			{Table: "marts.fct_training_sessions", Whole: true, Early: true, Columns: []string{
+				"athlete_id", "session_id", "session_start", "frames", "repetitions", "readings", "avg_heart_rate", "max_heart_rate",
+			}},
+		},
 	},
 }
 

@@ -199,10 +199,24 @@ func (v *verifier) checkSpans(m *modelProof, s *sourceProof) {
 	slices.SortFunc(s.lost, func(a, b Interval) int { return cmp.Compare(a.From, b.From) })
 	for i := 1; i < len(s.spans); i++ {
 		before, after := s.spans[i-1], s.spans[i]
+		if m.keyed && s.takesAgain(after.first) {
+			continue // it came back to the project, and took its input's table in
+		}
 		at := finding{check: CheckAuditGap, model: m.Model, epoch: after.first, at: placeOf(s.tp, before.to)}
 		v.note(at, fmt.Sprintf("epoch %d to go on at %d, where epoch %d ended", after.first, before.to, before.last),
 			fmt.Sprintf("it begins at %d; no epoch took [%d,%d)", after.from, before.to, after.from))
 	}
+}
+
+// takesAgain tells whether a keyed model took rows from its input's table in an
+// epoch or later.
+func (s *sourceProof) takesAgain(from int64) bool {
+	for epoch, r := range s.replays {
+		if f := r.fate; epoch >= from && f.WithRows+f.Dead+f.Filtered > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // account is the second pass: it compares each audit row with what the tables

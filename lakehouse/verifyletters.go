@@ -84,17 +84,19 @@ func (v *verifier) letterRow(t *verifiedTable, c *letterColumns, i int) {
 		at: &RowPlace{Topic: l.Topic, Partition: l.Partition, Offset: l.Record.Offset, Row: l.Row},
 	}
 	var s *sourceProof
+	keyed := false
 	if m := v.models[l.Model]; m != nil {
 		at.model = m.Model
-		s = m.sources[l.TopicPartition]
+		s, keyed = m.sources[l.TopicPartition], m.keyed
 	} else {
 		at.model = strings.Clone(l.Model) // the batch is released
 	}
-	if s == nil || l.Row < 0 || !s.covers(l.Record.Offset) {
+	takenIn := keyed && l.Reader == ReplayReader // from its input's table, and perhaps not for the first time
+	if s == nil || l.Row < 0 || !takenIn && !s.covers(l.Record.Offset) {
 		v.note(at, fmt.Sprintf("offsets %s, which the model's epochs took", s.describe()), "a dead letter outside of them")
 		return
 	}
-	if l.Origin != s.origin {
+	if l.Origin != s.origin && (!takenIn || s.originE != 0) {
 		at.check = CheckSource
 		v.note(at, fmt.Sprintf("cluster %s and topic id %s, which the model reads", s.origin.ClusterID, s.origin.TopicID),
 			fmt.Sprintf("cluster %s and topic id %s", l.ClusterID, l.TopicID))
@@ -105,9 +107,12 @@ func (v *verifier) letterRow(t *verifiedTable, c *letterColumns, i int) {
 	if want := l.ID().String(); c.id.Value(i) != want {
 		v.note(at, "letter_id "+want, c.id.Value(i))
 	}
-	if c.isLetter(i) {
+	switch {
+	case c.isLetter(i) && takenIn:
+		s.later.add(l.Record.Offset, l.Row)
+	case c.isLetter(i):
 		v.letter(at, s, &l)
-	} else {
+	default:
 		v.resolution(at, s, &l, Outcome(c.resolution.Value(i)))
 	}
 }
@@ -170,13 +175,17 @@ func (v *verifier) checkLetters(m *modelProof, s *sourceProof, t *verifiedTable)
 	if offset, found := s.single.offsetIn(s.whole); found {
 		v.note(at(CheckLetter, offset, 0), "one dead letter of the whole record, or some of its rows", "both")
 	}
-	if offset, _, found := s.resolvedWhole.missingIn(s.whole); found {
+	whole := []*rowSet{s.whole}
+	if m.keyed {
+		whole = append(whole, s.later)
+	}
+	if offset, _, found := s.resolvedWhole.missingIn(whole...); found {
 		v.note(at(CheckResolution, offset, 0), "the dead letter that was resolved", "none")
 	}
 	if offset, row, found := s.resolvedRows.missingIn(s.single, s.later); found {
 		v.note(at(CheckResolution, offset, row), "the dead letter that was resolved", "none")
 	}
-	if offset, found := s.later.offsetMissingIn(s.replayedWhole); found {
+	if offset, found := s.later.offsetMissingIn(s.replayedWhole); found && !m.keyed {
 		v.note(at(CheckLetter, offset, 0), "a dead letter of a replay to be of a record that was replayed", "a record that was not")
 	}
 }

@@ -9,27 +9,32 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/calvelake/calve/catalog"
 	"github.com/calvelake/calve/examples"
-	"github.com/calvelake/calve/lakehouse"
 	"github.com/calvelake/calve/runtime/daemon"
 	"github.com/calvelake/calve/runtime/kafka"
-	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
 )
 
 // demoReport is what calve demo prints with --output json.
 type demoReport struct {
-	RowsIn    int64  `json:"rows_in"`
-	RowsOut   int64  `json:"rows_out"`
-	Rejects   int64  `json:"rejects"`
+	RowsIn  int64       `json:"rows_in"`
+	RowsOut int64       `json:"rows_out"` // in the tables that records end in
+	Rejects int64       `json:"rejects"`
+	Tables  []demoTable `json:"tables"`
+	Dir     string      `json:"dir,omitempty"` // with --keep
+}
+
+// demoTable is a table that a demo has filled.
+type demoTable struct {
+	Name      string `json:"name"`
+	Rows      int64  `json:"rows"`
 	Files     int64  `json:"files"`
 	Snapshots int    `json:"snapshots"`
-	Dir       string `json:"dir,omitempty"` // with --keep
 }
 
 type demo struct {
@@ -48,11 +53,12 @@ func newDemo(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run an example end to end on an embedded broker, catalog and warehouse",
-		Long: `Produce an example's real data to an embedded broker, carry it through its
-plugin into Iceberg tables on the local disk, and show what came out. Everything
-is removed afterwards unless --keep is given; what is kept is a project that
+		Long: `Produce an example's data to an embedded broker, carry it through its models
+into Iceberg tables on the local disk, and show what came out. Everything is
+removed afterwards unless --keep is given; what is kept is a project that
 calve run continues, and the ways to attach other engines to it are printed.`,
 		Example: `  calve demo
+  calve demo --example athlete
   calve demo --keep --dir ./weblog
   calve demo --output json`,
 		Args: noArgs,
@@ -94,15 +100,35 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	// Any free port will do, for nobody else connects.
 	p.Connections.Kafka.Embedded.Listen = "127.0.0.1:0"
-	in, err := d.produce(ctx, p)
+	if d.output != "json" {
+		fmt.Fprintf(d.out, "%s: %s\n", d.example.Name, d.example.Summary)
+	}
+	r, err := d.round(ctx, p, false)
 	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(d.example.Topics, func(t examples.Topic) bool { return t.Late }) {
+		if err := d.showEarly(ctx, p); err != nil {
+			return err
+		}
+		late, err := d.round(ctx, p, true)
+		if err != nil {
+			return err
+		}
+		r.RowsIn += late.RowsIn
+		r.Rejects += late.Rejects
+	}
+	return d.report(ctx, p, r)
+}
+
+// round produces the data that is late, or that is not, and runs it through.
+func (d *demo) round(ctx context.Context, p *project.Project, late bool) (demoReport, error) {
+	in, err := d.produce(ctx, p, late)
+	if err != nil {
+		return demoReport{}, err
 	}
 	stats, err := daemon.Run(ctx, p, daemon.RunOptions{Once: true, Logger: d.logger})
-	if err != nil {
-		return err
-	}
-	return d.report(ctx, p, in, stats)
+	return demoReport{RowsIn: in, Rejects: stats.Letters}, err
 }
 
 // prepare lays the example out in its folder.
@@ -132,7 +158,31 @@ func (d *demo) prepare(ctx context.Context) error {
 	if err := os.CopyFS(d.dir, d.files); err != nil {
 		return fmt.Errorf("copy example to %s: %w", d.dir, err)
 	}
+	if err := d.generate(); err != nil {
+		return err
+	}
 	return d.plugins(ctx)
+}
+
+// generate makes the data that the example generates.
+func (d *demo) generate() error {
+	for _, t := range d.example.Topics {
+		if t.Generate == nil {
+			continue
+		}
+		name := filepath.Join(d.dir, filepath.FromSlash(t.File))
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return fmt.Errorf("make folder of %s: %w", t.File, err)
+		}
+		file, err := os.Create(name)
+		if err != nil {
+			return fmt.Errorf("make %s: %w", t.File, err)
+		}
+		if err := errors.Join(t.Generate(file), file.Close()); err != nil {
+			return fmt.Errorf("generate %s: %w", t.File, err)
+		}
+	}
+	return nil
 }
 
 // plugins makes sure that the example's modules are there. A binary that was
@@ -172,15 +222,19 @@ func sourceTree() (string, error) {
 	}
 }
 
-// produce writes the example's data to the embedded broker.
-func (d *demo) produce(ctx context.Context, p *project.Project) (int64, error) {
+// produce writes the example's data, what is late of it or what is not, to the
+// embedded broker.
+func (d *demo) produce(ctx context.Context, p *project.Project, late bool) (int64, error) {
 	broker, err := daemon.OpenBroker(ctx, p, d.logger)
 	if err != nil {
 		return 0, err
 	}
 	var total int64
 	for _, t := range d.example.Topics {
-		n, err := produceFile(ctx, broker.Client, t, d.files)
+		if t.Late != late {
+			continue
+		}
+		n, err := produceFile(ctx, broker.Client, t, d.dir)
 		total += n
 		if err != nil {
 			return total, errors.Join(err, broker.Close())
@@ -189,64 +243,11 @@ func (d *demo) produce(ctx context.Context, p *project.Project) (int64, error) {
 	return total, broker.Close()
 }
 
-func produceFile(ctx context.Context, client *kafka.Client, t examples.Topic, files fs.FS) (int64, error) {
-	file, err := files.Open(t.File)
+func produceFile(ctx context.Context, client *kafka.Client, t examples.Topic, dir string) (int64, error) {
+	file, err := os.Open(filepath.Join(dir, filepath.FromSlash(t.File)))
 	if err != nil {
 		return 0, fmt.Errorf("open %s: %w", t.File, err)
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // only read from
 	return client.Produce(ctx, kafka.ProduceConfig{Topic: t.Name, CreateTopic: true, Partitions: t.Partitions}, kafka.Lines(file, ""))
-}
-
-func (d *demo) report(ctx context.Context, p *project.Project, in int64, stats pipeline.Stats) error {
-	lake, err := daemon.OpenLakehouse(ctx, p, d.logger)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = lake.Close() }() // only read from
-	id, err := catalog.ParseIdentifier(d.example.Table)
-	if err != nil {
-		return err
-	}
-	table, err := lake.ShowTable(ctx, id)
-	if err != nil {
-		return err
-	}
-	r := demoReport{RowsIn: in, RowsOut: table.Rows, Rejects: stats.Letters, Files: table.Files, Snapshots: len(table.Snapshots)}
-	if d.keep {
-		r.Dir = d.dir
-	}
-	if d.output == "json" {
-		return writeJSON(d.out, r)
-	}
-	if err := d.print(ctx, lake, id, r); err != nil {
-		return err
-	}
-	if d.keep {
-		return printAttach(d.out, p, id)
-	}
-	return nil
-}
-
-func (d *demo) print(ctx context.Context, lake *daemon.Lakehouse, id catalog.Identifier, r demoReport) error {
-	fmt.Fprintf(d.out, "%s: %s\n\n", d.example.Name, d.example.Summary)
-	fmt.Fprintf(d.out, "rows in   %6d\nrows out  %6d  in %s\nrejects   %6d  in %s\nfiles     %6d\nsnapshots %6d\n",
-		r.RowsIn, r.RowsOut, id, r.Rejects, lakehouse.DeadLettersDefinition(d.example.Name).ID, r.Files, r.Snapshots)
-	sample, err := lake.SampleTable(ctx, id, 5)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(d.out, "\nthe first rows of %s:\n", id)
-	if err := printSample(d.out, sample); err != nil {
-		return err
-	}
-	days, err := lake.CountByDay(ctx, id, d.example.CountBy)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(d.out, "\nrows by day of %s:\n", d.example.CountBy)
-	for _, day := range days {
-		fmt.Fprintf(d.out, "%s  %d\n", day.Day, day.Rows)
-	}
-	return nil
 }

@@ -30,6 +30,30 @@ COUNT = """
             INTERSECT SELECT kafka_partition, kafka_offset FROM dead)) AS both
 """
 
+# The sessions of a table of events, as SQL finds them, and those that Calve wrote. A
+# difference in either direction is a row.
+SESSIONS = """
+    WITH events AS MATERIALIZED (
+        SELECT visitor, "at" AS happened, seq FROM lake.kill9.events
+    ), begins AS (
+        SELECT *, CASE WHEN happened - lag(happened) OVER (PARTITION BY visitor ORDER BY happened, seq) <= INTERVAL 200 MILLISECOND
+            THEN 0 ELSE 1 END AS is_first FROM events
+    ), numbered AS (
+        SELECT *, sum(is_first) OVER (PARTITION BY visitor ORDER BY happened, seq ROWS UNBOUNDED PRECEDING) AS number FROM begins
+    ), expected AS (
+        SELECT visitor, min(happened) AS session_start, max(happened) AS session_end, count(*) AS events,
+            sum(seq)::BIGINT AS sum, min(seq) AS first_seq, max(seq) AS last_seq
+        FROM numbered GROUP BY visitor, number
+    ), found AS MATERIALIZED (
+        SELECT visitor, session_start, session_end, events, sum::BIGINT AS sum, first_seq, last_seq FROM lake.kill9.visits
+    )
+    SELECT
+        (SELECT count(*) FROM found) AS sessions,
+        (SELECT count(*) FROM (SELECT * FROM expected EXCEPT ALL SELECT * FROM found)) AS missing,
+        (SELECT count(*) FROM (SELECT * FROM found EXCEPT ALL SELECT * FROM expected)) AS wrong,
+        (SELECT count(*) - count(DISTINCT session_key) FROM lake.kill9.visits) AS doubled
+"""
+
 
 def main():
     arguments = argparse.ArgumentParser(description="counts the tables of kill9 with DuckDB")
@@ -40,6 +64,8 @@ def main():
         result = connection.execute(COUNT.format(model=model))
         names = [column[0] for column in result.description]
         counts[model] = dict(zip(names, result.fetchone()))
+    result = connection.execute(SESSIONS)
+    counts["visits"] = dict(zip([column[0] for column in result.description], result.fetchone()))
     json.dump(counts, sys.stdout)
     print()
 

@@ -83,7 +83,8 @@ func TestRecordsHaveTheFateThatTheirTextGivesThem(t *testing.T) {
 func TestCountThatDiffersIsAProblem(t *testing.T) {
 	w := written{Records: 10, Models: map[string]fate{"events": {Rows: 8, Dead: 2, Sum: 36}}}
 	good := count{Rows: 8, Positions: 8, Numbers: 8, Sum: 36, Dead: 2, DeadPositions: 2}
-	if err := checkCount(w, map[string]count{"events": good}); err != nil {
+	visits := count{Sessions: 3}
+	if err := checkCount(w, map[string]count{"events": good, sessions: visits}); err != nil {
 		t.Errorf("got %v for a count that agrees", err)
 	}
 	for name, spoil := range map[string]func(*count){
@@ -99,7 +100,17 @@ func TestCountThatDiffersIsAProblem(t *testing.T) {
 	} {
 		c := good
 		spoil(&c)
-		if err := checkCount(w, map[string]count{"events": c}); err == nil {
+		if err := checkCount(w, map[string]count{"events": c, sessions: visits}); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+	for name, wrong := range map[string]count{
+		"no session":             {},
+		"a session missing":      {Sessions: 3, Missing: 1},
+		"a session that is none": {Sessions: 3, Wrong: 1},
+		"a key twice":            {Sessions: 3, Doubled: 1},
+	} {
+		if err := checkCount(w, map[string]count{"events": good, sessions: wrong}); err == nil {
 			t.Errorf("%s: got no error", name)
 		}
 	}
@@ -111,7 +122,7 @@ func TestCountThatDiffersIsAProblem(t *testing.T) {
 func TestProofThatDiffersIsAProblem(t *testing.T) {
 	w := written{Records: 10, Models: map[string]fate{"events": {Rows: 8, Dead: 2}}}
 	prove := func(spoil func(*lakehouse.Verification)) error {
-		proof := &lakehouse.Verification{Proven: true, Models: []lakehouse.ModelProof{{Model: "events", Delivered: 10, Rows: 8, DeadLetters: 2}}}
+		proof := &lakehouse.Verification{Proven: true, Models: []lakehouse.ModelProof{{Model: "events", Delivered: 10, Rows: 8, DeadLetters: 2}, {Model: sessions, Delivered: 8, WithRows: 8}}}
 		spoil(proof)
 		return checkProof(w, proof)
 	}
@@ -119,11 +130,12 @@ func TestProofThatDiffersIsAProblem(t *testing.T) {
 		t.Errorf("got %v for a proof that agrees", err)
 	}
 	for name, spoil := range map[string]func(*lakehouse.Verification){
-		"not proven":            func(v *lakehouse.Verification) { v.Proven = false },
-		"a record not read":     func(v *lakehouse.Verification) { v.Models[0].Delivered = 9 },
-		"a row missing":         func(v *lakehouse.Verification) { v.Models[0].Rows = 7 },
-		"a dead letter missing": func(v *lakehouse.Verification) { v.Models[0].DeadLetters = 1 },
-		"a model missing":       func(v *lakehouse.Verification) { v.Models = nil },
+		"not proven":             func(v *lakehouse.Verification) { v.Proven = false },
+		"a record not read":      func(v *lakehouse.Verification) { v.Models[0].Delivered = 9 },
+		"a row missing":          func(v *lakehouse.Verification) { v.Models[0].Rows = 7 },
+		"a dead letter missing":  func(v *lakehouse.Verification) { v.Models[0].DeadLetters = 1 },
+		"an event in no session": func(v *lakehouse.Verification) { v.Models[1].WithRows = 7 },
+		"a model missing":        func(v *lakehouse.Verification) { v.Models = nil },
 	} {
 		if err := prove(spoil); err == nil {
 			t.Errorf("%s: got no error", name)

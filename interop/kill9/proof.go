@@ -63,7 +63,17 @@ type count struct {
 	Dead          int64 `json:"dead"`      // dead letters
 	DeadPositions int64 `json:"dead_positions"`
 	Both          int64 `json:"both"` // positions that have rows and dead letters
+
+	// Of sessions: how many there are, those that SQL finds in the events and the
+	// table lacks, those in the table alone, and keys that are there twice.
+	Sessions int64 `json:"sessions"`
+	Missing  int64 `json:"missing"`
+	Wrong    int64 `json:"wrong"`
+	Doubled  int64 `json:"doubled"`
 }
+
+// sessions is the model that keeps state.
+const sessions = "visits"
 
 // countWithDuckDB serves the catalog and lets DuckDB read the tables through it.
 func countWithDuckDB(ctx context.Context, o options) (counted map[string]count, err error) {
@@ -131,11 +141,15 @@ func checkProof(w written, proof *lakehouse.Verification) error {
 	for _, c := range proof.CounterExamples {
 		problems = append(problems, fmt.Errorf("calve verify: %s", c))
 	}
-	if len(proof.Models) != len(w.Models) {
-		problems = append(problems, fmt.Errorf("calve verify: %d models, want %d", len(proof.Models), len(w.Models)))
+	if len(proof.Models) != len(w.Models)+1 {
+		problems = append(problems, fmt.Errorf("calve verify: %d models, want %d", len(proof.Models), len(w.Models)+1))
 	}
 	for _, m := range proof.Models {
 		want := w.Models[m.Model]
+		if m.Model == sessions { // counted in rows of its input
+			problems = append(problems, differs("calve verify", m.Model, "rows of events", m.WithRows, w.Models["events"].Rows))
+			continue
+		}
 		problems = append(problems,
 			differs("calve verify", m.Model, "delivered", m.Delivered, w.Records),
 			differs("calve verify", m.Model, "rows", m.Rows, want.Rows),
@@ -163,6 +177,14 @@ func checkCount(w written, counted map[string]count) error {
 			differs("duckdb", model, "distinct positions of dead letters", c.DeadPositions, want.Dead),
 			differs("duckdb", model, "positions with rows and dead letters", c.Both, 0))
 	}
+	c, ok := counted[sessions]
+	if !ok || c.Sessions == 0 {
+		problems = append(problems, fmt.Errorf("duckdb: no sessions in %s", sessions))
+	}
+	problems = append(problems,
+		differs("duckdb", sessions, "sessions that are not in the table", c.Missing, 0),
+		differs("duckdb", sessions, "sessions that are in the table alone", c.Wrong, 0),
+		differs("duckdb", sessions, "keys that are there twice", c.Doubled, 0))
 	return errors.Join(problems...)
 }
 

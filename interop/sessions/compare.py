@@ -1,35 +1,56 @@
-"""Compares the sessions that Calve wrote with those that sessions.sql computes from
-the staging table, row for row, in DuckDB; PyIceberg looks for delete files.
+"""Compares keyed tables that Calve wrote with what SQL computes from staging tables,
+row for row, in DuckDB; PyIceberg looks for delete files.
 
-    compare.py --catalog URI
+    compare.py --catalog URI weblog|athlete
 """
 
 import argparse
-import os
+import dataclasses
 import pathlib
 import sys
 
 from pyiceberg.catalog import load_catalog
 
-engines = pathlib.Path(__file__).resolve().parent.parent / "engines"
-sys.path.insert(0, str(engines))
+here = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(here.parent / "engines"))
 
 import read_duckdb  # noqa: E402
 import read_pyiceberg  # noqa: E402
 import report  # noqa: E402
 
-TABLE = "intermediate.int_sessions"
 
-# A session's key is the hash of client, agent and of where the session began when its
-# row was first written. A request at that time is still one of its requests.
-KEYS = f"""
-    SELECT count(DISTINCT s.session_key)
-    FROM lake.{TABLE} AS s
-    JOIN lake.staging.web_requests AS r
-        ON r.client = s.client AND coalesce(r.user_agent, '-') = s.agent
-        AND r.requested_at BETWEEN s.session_start AND s.session_end
-        AND s.session_key = md5(concat_ws('-', s.client, s.agent, epoch_us(r.requested_at)))
-"""
+@dataclasses.dataclass
+class Keyed:
+    """A keyed table, and the query that computes it, without its session_key."""
+
+    table: str
+    query: str
+    # Of sessions: their key, the events, the same key of those and their time, and the
+    # column that counts a session's events.
+    key: tuple = ()
+    events: str = ""
+    event_key: tuple = ()
+    time: str = ""
+    counted: str = ""
+
+
+PROJECTS = {
+    "weblog": [
+        Keyed(
+            "intermediate.int_sessions", "sessions.sql",
+            key=("client", "agent"), events="staging.web_requests",
+            event_key=("client", "coalesce(user_agent, '-')"), time="requested_at", counted="requests",
+        ),
+    ],
+    "athlete": [
+        Keyed(
+            "intermediate.int_training_sessions", "training_sessions.sql",
+            key=("athlete_id", "session_id"), events="staging.stg_pose_events",
+            event_key=("athlete_id", "session_id"), time="captured_at", counted="frames",
+        ),
+        Keyed("marts.fct_training_sessions", "training_facts.sql"),
+    ],
+}
 
 problems = []
 
@@ -37,67 +58,104 @@ problems = []
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--catalog", required=True)
-    uri = parser.parse_args().catalog
+    parser.add_argument("project", choices=PROJECTS)
+    arguments = parser.parse_args()
     store = report.Store.from_environment()
-    compare(read_duckdb.connect(uri, store))
-    look_for_deletes(uri, store)
+    connection = read_duckdb.connect(arguments.catalog, store)
+    lake = load_catalog("lake", type="rest", uri=arguments.catalog, **read_pyiceberg.properties(store))
+    for keyed in PROJECTS[arguments.project]:
+        compare(connection, keyed)
+        check_keys(connection, keyed)
+        look_for_deletes(lake, keyed)
     for problem in problems:
-        print(f"interop: sessions: {problem}", file=sys.stderr)
+        print(f"interop: {problem}", file=sys.stderr)
     sys.exit(1 if problems else 0)
 
 
-def compare(connection):
-    def one(query):
-        return connection.execute(query).fetchone()
+def compare(connection, keyed):
+    computed = "computed_" + keyed.table.split(".")[1]
+    query = (here / keyed.query).read_text()
+    connection.execute(f"CREATE TEMP TABLE {computed} AS {query}")
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE written AS SELECT * EXCLUDE (session_key) FROM lake.{keyed.table}"
+    )
+    rows, expected = (count(connection, side) for side in ("written", computed))
+    print(f"{keyed.table}: {rows} rows written, {expected} computed by {keyed.query}")
+    check(rows > 0, keyed, "it is empty")
+    columns = {name: columns_of(connection, name) for name in ("written", computed)}
+    if columns["written"] != columns[computed]:
+        problems.append(f"{keyed.table}: the columns differ: {columns}")
+        return
 
-    query = (pathlib.Path(__file__).parent / "sessions.sql").read_text()
-    connection.execute(f"CREATE TEMP TABLE expected AS {query}")
-    connection.execute(f"CREATE TEMP TABLE written AS SELECT * EXCLUDE (session_key) FROM lake.{TABLE}")
-    (expected,) = one("SELECT count(*) FROM expected")
-    written, requests, bots = one("SELECT count(*), sum(requests), count(*) FILTER (WHERE is_bot) FROM written")
-    (staged,) = one("SELECT count(*) FROM lake.staging.web_requests")
-    print(f"sessions: {written} written, {expected} computed by DuckDB; {requests} requests of {staged} staged; {bots} by bots")
-    check(written > 0, "there are none")
-    check(requests == staged, f"they hold {requests} requests, staged are {staged}")
-
-    names = {side: {row[0] for row in connection.execute(f"DESCRIBE {side}").fetchall()} for side in ("written", "expected")}
-    check(names["written"] == names["expected"], f"the columns differ: {names}")
-    columns = ", ".join(sorted(names["expected"]))
-    for what, one_side, other in (
-        ("written, not computed", "written", "expected"),
-        ("computed, not written", "expected", "written"),
+    names = ", ".join(columns[computed])
+    for what, one, other in (
+        ("written, not computed", "written", computed),
+        ("computed, not written", computed, "written"),
     ):
-        mine, theirs = (f"SELECT {columns} FROM {side}" for side in (one_side, other))
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE difference AS {mine} EXCEPT ALL {theirs}")
-        rows = connection.execute("SELECT * FROM difference").to_arrow_table()
-        print(f"rows {what}: {rows.num_rows}")
-        check(rows.num_rows == 0, f"rows {what}: {rows.num_rows}, as {rows.slice(0, 3).to_pylist()}")
-
-    keys, null = one(f"SELECT count(DISTINCT session_key), count(*) FILTER (WHERE session_key IS NULL) FROM lake.{TABLE}")
-    (explained,) = one(KEYS)
-    moved = one(
-        f"SELECT count(*) FROM lake.{TABLE} WHERE session_key <> md5(concat_ws('-', client, agent, epoch_us(session_start)))"
-    )[0]
-    print(f"keys: {keys} distinct, {explained} the hash of a request's time; {moved} of sessions that begin earlier by now")
-    check(keys == written and null == 0, f"{keys} distinct keys and {null} nulls in {written} rows")
-    check(explained == written, f"{explained} keys of {written} are the hash of a request's time")
+        difference = connection.execute(
+            f"SELECT {names} FROM {one} EXCEPT ALL SELECT {names} FROM {other}"
+        ).to_arrow_table()
+        print(f"{keyed.table}: {difference.num_rows} rows {what}")
+        check(difference.num_rows == 0, keyed, f"rows {what}, as {difference.slice(0, 3).to_pylist()}")
 
 
-def look_for_deletes(uri, store):
-    lake = load_catalog("lake", type="rest", uri=uri, **read_pyiceberg.properties(store))
-    table = lake.load_table(TABLE)
+def columns_of(connection, table):
+    return sorted(row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall())
+
+
+def check_keys(connection, keyed):
+    """A session's key is the hash of its key columns and of the time when it began as
+    its row was first written. An event at that time is still one of its events."""
+    (rows, keys, nulls) = connection.execute(
+        f"SELECT count(*), count(DISTINCT session_key), count(*) - count(session_key) FROM lake.{keyed.table}"
+    ).fetchone()
+    check(keys == rows and nulls == 0, keyed, f"{rows} rows have {keys} distinct keys, {nulls} nulls")
+    if not keyed.key:
+        return
+    own = ", ".join(keyed.key)
+    theirs = ", ".join(f"{event} AS {name}" for name, event in zip(keyed.key, keyed.event_key))
+    hashed = f"md5(concat_ws('-', {own}, epoch_us({{}})))"
+    (events,) = connection.execute(f"SELECT sum({keyed.counted}) FROM lake.{keyed.table}").fetchone()
+    (explained,) = connection.execute(
+        f"""
+        WITH events AS (SELECT {theirs}, {keyed.time} AS event_time FROM lake.{keyed.events})
+        SELECT count(DISTINCT session_key) FROM lake.{keyed.table} JOIN events USING ({own})
+        WHERE event_time BETWEEN session_start AND session_end AND session_key = {hashed.format("event_time")}
+        """
+    ).fetchone()
+    (moved,) = connection.execute(
+        f"SELECT count(*) FROM lake.{keyed.table} WHERE session_key <> {hashed.format('session_start')}"
+    ).fetchone()
+    staged = count(connection, "lake." + keyed.events)
+    print(
+        f"{keyed.table}: {events} events of {staged} staged; {explained} keys are the hash of an event's time, "
+        f"{moved} of sessions that begin earlier by now"
+    )
+    check(events == staged, keyed, f"its rows are of {events} events, staged are {staged}")
+    check(explained == rows, keyed, f"{explained} keys of {rows} are the hash of an event's time")
+
+
+def look_for_deletes(lake, keyed):
+    table = lake.load_table(keyed.table)
     files = list(table.scan().plan_files())
     rows = sum(file.file.record_count for file in files)
     deletes = sum(len(file.delete_files) for file in files)
     operations = [snapshot.summary.operation.value for snapshot in table.snapshots()]
-    print(f"pyiceberg: {len(files)} data files, {rows} rows, {deletes} delete files; snapshots: {', '.join(operations)}")
-    check(deletes == 0 and table.inspect.delete_files().num_rows == 0, f"{deletes} delete files")
-    check("overwrite" in operations, "no snapshot rewrites rows")
+    print(
+        f"{keyed.table}: pyiceberg finds {len(files)} data files, {rows} rows, {deletes} delete files; "
+        f"snapshots: {', '.join(operations)}"
+    )
+    check(deletes == 0 and table.inspect.delete_files().num_rows == 0, keyed, f"{deletes} delete files")
+    check("overwrite" in operations, keyed, "no snapshot rewrites rows")
 
 
-def check(holds, problem):
+def count(connection, table):
+    return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+
+def check(holds, keyed, problem):
     if not holds:
-        problems.append(problem)
+        problems.append(f"{keyed.table}: {problem}")
 
 
 if __name__ == "__main__":

@@ -72,6 +72,10 @@ func TestRecorderGetsWhatCallsAndPluginsCount(t *testing.T) {
 	if r.sums[metricWork+" "+who] <= 0 {
 		t.Errorf("no work was recorded: %v", r.sums)
 	}
+	// A retry of one of two rows is granted half of the budget.
+	if got, want := r.sums[metricBudget+" "+who], float64(int64(4)<<27); got <= r.sums[metricWork+" "+who] || got > want {
+		t.Errorf("calls were granted %v units, want at most %v and more than they used", got, want)
+	}
 }
 
 // TestNamesOfMetricsAreBounded: each call counts under one name more than may be

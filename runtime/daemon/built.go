@@ -12,7 +12,7 @@ import (
 func built() []project.Feature {
 	var features []project.Feature
 	for key, values := range map[string][]string{
-		"kind":             {"staging", "session"},
+		"kind":             {"staging", "session", "fact"},
 		"format":           {"json", "confluent-json", "text", "bytes", "avro", "protobuf", "debezium-json", "debezium-avro"},
 		"encoding":         encodings,
 		"schema_registry":  {""},

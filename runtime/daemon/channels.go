@@ -25,8 +25,8 @@ type channels struct {
 
 	mu        sync.Mutex
 	all       []*channel
-	fallbacks []plugins.Fallback     // not told to the registry yet
-	retired   []pipeline.Transformer // that nothing calls any more
+	fallbacks []plugins.Fallback // not told to the registry yet
+	retired   []pipeline.Plugin  // that nothing calls any more
 }
 
 // channelsConfig is what channels work with.
@@ -37,7 +37,7 @@ type channelsConfig struct {
 	logger   *slog.Logger
 	// open opens a version for all models that refer to it. An error that is a
 	// fetchError may be gone the next time.
-	open func(ctx context.Context, ref string, v plugins.Version) (map[string]pipeline.Transformer, error)
+	open func(ctx context.Context, ref string, v plugins.Version) (map[string]pipeline.Plugin, error)
 	// uses is told which version a reference stands for in this run.
 	uses func(ref string, v plugins.Version)
 }
@@ -51,8 +51,8 @@ type channel struct {
 	warned  int64 // number of the last promotion of which a failure was told
 	blind   bool  // the last look failed; it is told once
 	digest  string
-	plugins map[string]pipeline.Transformer // that run, by model
-	trying  *attempt                        // nil if there is no candidate
+	plugins map[string]pipeline.Plugin // that run, by model
+	trying  *attempt                   // nil if there is no candidate
 }
 
 // attempt is a candidate of a channel.
@@ -174,7 +174,7 @@ func (f *channels) triedLocked(ref string) (*channel, *attempt) {
 	return f.all[i], tried
 }
 
-func (f *channels) retireLocked(all map[string]pipeline.Transformer) {
+func (f *channels) retireLocked(all map[string]pipeline.Plugin) {
 	for _, t := range all {
 		f.retired = append(f.retired, t)
 	}
@@ -213,7 +213,7 @@ func (f *channels) settle(ctx context.Context) {
 }
 
 // closePlugins frees plugins that nothing calls any more.
-func closePlugins(ctx context.Context, logger *slog.Logger, all ...pipeline.Transformer) {
+func closePlugins(ctx context.Context, logger *slog.Logger, all ...pipeline.Plugin) {
 	for _, t := range all {
 		if closer, ok := t.(interface{ Close(context.Context) error }); ok {
 			if err := closer.Close(ctx); err != nil {

@@ -72,14 +72,14 @@ func followStable(t *testing.T) *followed {
 	f.made["1.0.0"] = first
 	f.channels = follow(t.Context(), channelsConfig{
 		registry: f.registry, pipeline: "shop", every: time.Second, logger: slog.New(slog.NewTextHandler(f, nil)),
-		open: func(_ context.Context, ref string, v plugins.Version) (map[string]pipeline.Transformer, error) {
+		open: func(_ context.Context, ref string, v plugins.Version) (map[string]pipeline.Plugin, error) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			if err := f.open[v.Version]; err != nil {
 				return nil, err
 			}
 			f.made[v.Version] = &openedPlugin{digest: v.Digest}
-			return map[string]pipeline.Transformer{"events": f.made[v.Version]}, nil
+			return map[string]pipeline.Plugin{"events": f.made[v.Version]}, nil
 		},
 		uses: func(_ string, v plugins.Version) {
 			f.mu.Lock()
@@ -88,7 +88,7 @@ func followStable(t *testing.T) *followed {
 		},
 	}, []*channel{{
 		text: "orders@stable", ref: plugins.Ref{Name: "orders", Channel: "stable"}, seen: 1,
-		digest: first.digest, plugins: map[string]pipeline.Transformer{"events": first},
+		digest: first.digest, plugins: map[string]pipeline.Plugin{"events": first},
 	}})
 	return f
 }
@@ -154,7 +154,7 @@ func (f *followed) wantTaken(seconds int, want string) {
 }
 
 func (f *followed) candidate(version string) pipeline.Candidate {
-	return pipeline.Candidate{Ref: "orders@stable", Digest: plugins.Digest([]byte(version)), Plugins: map[string]pipeline.Transformer{"events": f.plugin(version)}}
+	return pipeline.Candidate{Ref: "orders@stable", Digest: plugins.Digest([]byte(version)), Plugins: map[string]pipeline.Plugin{"events": f.plugin(version)}}
 }
 
 func (f *followed) warnings(about string) int {

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/calvelake/calve/examples"
 	"github.com/calvelake/calve/lakehouse"
 	"github.com/calvelake/calve/lakehouse/storage"
+	"github.com/calvelake/calve/plugins/wasm"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
 	"github.com/calvelake/calve/runtime/record"
@@ -66,6 +68,7 @@ func cpuTime(b *testing.B, work func(*testing.B)) time.Duration {
 
 type weblog struct {
 	project *project.Project
+	host    *wasm.Host
 	lines   []record.Record
 	naive   [][]byte // the same events as JSON documents
 	model   pipeline.Model
@@ -90,12 +93,16 @@ func openWeblog(b *testing.B) *weblog {
 	if err != nil {
 		b.Fatal(err)
 	}
+	// What is compared is the way from lines to typed rows: the naive program
+	// derives nothing and knows no sessions.
+	p.Models = slices.DeleteFunc(p.Models, func(m project.Model) bool { return m.Kind != project.KindStaging })
+	p.Models[0].Derive, p.Models[0].Derived = nil, nil
 	host, err := openHost(b.Context(), p, toolsConfig{logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = host.Close(context.Background()) })
-	w := &weblog{project: p}
+	w := &weblog{project: p, host: host}
 	if w.model, err = buildModel(b.Context(), p, &p.Models[0], tools{host: host}, nil); err != nil {
 		b.Fatal(err)
 	}
@@ -129,10 +136,10 @@ type weblogRow struct {
 	IngestedAt  int64     `json:"ingested_at"`
 }
 
-// parsed renders what the plugin makes of the lines as JSON documents.
-func (w *weblog) parsed(b *testing.B) [][]byte {
-	slice := w.slice(0)
-	batch, _, err := w.model.Decoder.Decode(b.Context(), &slice)
+// staged is the rows of a slice's records.
+func (w *weblog) staged(b *testing.B, slice *record.Slice) record.Batch {
+	b.Helper()
+	batch, _, err := w.model.Decoder.Decode(b.Context(), slice)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -140,6 +147,21 @@ func (w *weblog) parsed(b *testing.B) [][]byte {
 	if err != nil {
 		b.Fatal(err)
 	}
+	for _, step := range w.model.After {
+		made, err := step.Apply(b.Context(), rows)
+		if err != nil || len(made.Rejects) > 0 {
+			b.Fatalf("%d records refused, error %v", len(made.Rejects), err)
+		}
+		rows.Release()
+		rows = made.Rows
+	}
+	return rows
+}
+
+// parsed renders the rows of the lines as JSON documents.
+func (w *weblog) parsed(b *testing.B) [][]byte {
+	slice := w.slice(0)
+	rows := w.staged(b, &slice)
 	defer rows.Release()
 	var documents [][]byte
 	for i := range int(rows.Rows.NumRows()) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -15,6 +16,7 @@ import (
 	"github.com/calvelake/calve/lakehouse/storage"
 	"github.com/calvelake/calve/runtime/contract"
 	"github.com/calvelake/calve/runtime/expression"
+	"github.com/calvelake/calve/runtime/fact"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
 	"github.com/calvelake/calve/runtime/record"
@@ -25,14 +27,26 @@ import (
 // keyedModel is a keyed model of a project, compiled as far as its table goes.
 type keyedModel struct {
 	*project.Model
-	session *session.Program
+	session *session.Program // of a session model
+	plugin  *sessionPlugin   // of one, once it is opened; session is compiled for it
+	fact    *fact.Program    // of a fact
 }
 
 // schema is the columns of the model's table.
-func (k *keyedModel) schema() *arrow.Schema { return k.session.Schema() }
+func (k *keyedModel) schema() *arrow.Schema {
+	if k.fact != nil {
+		return k.fact.Schema()
+	}
+	return k.session.Schema()
+}
 
 // key is the columns that tell its rows apart.
-func (k *keyedModel) key() []string { return []string{k.SurrogateKey} }
+func (k *keyedModel) key() []string {
+	if k.fact != nil {
+		return k.fact.Key()
+	}
+	return []string{k.SurrogateKey}
+}
 
 // compileKeyed compiles the keyed models of a project, in the order in which
 // they run, with what stands for their plugins: their tables do not depend on
@@ -41,18 +55,21 @@ func compileKeyed(p *project.Project) ([]keyedModel, error) {
 	var all []keyedModel
 	var errs []error
 	for i := range p.Models {
-		m := &p.Models[i]
-		if m.Kind != project.KindSession {
+		k, err := keyedModel{Model: &p.Models[i]}, error(nil)
+		m := k.Model
+		switch m.Kind {
+		case project.KindSession:
+			if k.session, err = compileSession(p, m, declaredPlugin(m)); err == nil {
+				_, err = keyedWhere(p, m)
+			}
+		case project.KindFact:
+			k.fact, err = compileFact(p, m, all)
+		default:
 			continue
 		}
-		program, err := compileSession(p, m, declaredPlugin(m))
 		if err != nil {
 			errs = append(errs, err)
 			continue
-		}
-		k := keyedModel{Model: m, session: program}
-		if _, err := keyedWhere(p, m); err != nil {
-			errs = append(errs, err)
 		}
 		if _, err := keyedTests(&k); err != nil {
 			errs = append(errs, fmt.Errorf("%s:%d: model %s: %w", m.File, m.Line, m.Name, err))
@@ -159,22 +176,39 @@ type keyedState struct {
 	*state.Store
 	objects  storage.Store
 	prefix   string
-	uploaded int64 // bytes, by the last checkpoint
+	uploaded int64           // bytes, by the last checkpoint
+	begun    *state.Manifest // what the run began with
+	forgets  []string        // models whose part of it is dropped
 }
 
 // openState makes the local copy of the state that of the last record. The copy
 // is a cache in the project's folder.
 func openState(ctx context.Context, p *project.Project, lake *Lakehouse, start *lakehouse.Start, logger *slog.Logger) (*keyedState, error) {
 	prefix := lake.Store.Root() + "/_calve/" + p.Name + "/state"
-	config := state.Config{
-		Dir: filepath.Join(p.Dir, ".calve", "state"), Objects: lake.Store,
-		Prefix: prefix, Manifest: manifestOf(start.State), Logger: logger,
+	config := state.Config{Objects: lake.Store, Prefix: prefix, Manifest: manifestOf(start.State), Logger: logger}
+	for number := 1; ; number++ {
+		config.Dir = stateFolder(p, number)
+		store, err := state.Open(ctx, config)
+		if errors.Is(err, state.ErrInUse) && number < stateFolders {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &keyedState{Store: store, objects: lake.Store, prefix: prefix, begun: config.Manifest}, nil
 	}
-	store, err := state.Open(ctx, config)
-	if err != nil {
-		return nil, err
+}
+
+// stateFolders is how many processes of a project may have their state on one
+// machine: a writer that hangs must not keep a standby beside it from going on.
+const stateFolders = 4
+
+func stateFolder(p *project.Project, number int) string {
+	name := "state"
+	if number > 1 {
+		name += "-" + strconv.Itoa(number)
 	}
-	return &keyedState{Store: store, objects: lake.Store, prefix: prefix}, nil
+	return filepath.Join(p.Dir, ".calve", name)
 }
 
 // Checkpoint implements pipeline.State.
@@ -193,9 +227,44 @@ func (s *keyedState) Checkpoint(ctx context.Context, names *lakehouse.Names) (*l
 // Uploaded is how many bytes the last checkpoint uploaded.
 func (s *keyedState) Uploaded() int64 { return s.uploaded }
 
-// Rollback implements pipeline.State.
+// Rollback implements pipeline.State. Before the run's first record the state has
+// again what models were to forget.
 func (s *keyedState) Rollback(ctx context.Context, to *lakehouse.StateManifest) error {
-	return s.Store.Rollback(ctx, manifestOf(to))
+	target := manifestOf(to)
+	if err := s.Store.Rollback(ctx, target); err != nil {
+		return err
+	}
+	if s.begun == nil || target == nil || *target != *s.begun {
+		return nil
+	}
+	return s.forget()
+}
+
+// forget drops the parts of the state that no model goes on with.
+func (s *keyedState) forget() error {
+	for _, name := range s.forgets {
+		if err := s.Reset(name); err != nil {
+			return fmt.Errorf("reset model %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// drop forgets the parts of models that the last record does not name, or that
+// are not in the project: those begin anew if they come back.
+func (s *keyedState) drop(recorded []lakehouse.KeyedModel, compiled []keyedModel) error {
+	held, err := s.Models()
+	if err != nil {
+		return err
+	}
+	for _, m := range held {
+		goesOn := slices.ContainsFunc(recorded, func(k lakehouse.KeyedModel) bool { return k.Name == m.Name }) &&
+			slices.ContainsFunc(compiled, func(k keyedModel) bool { return k.Name == m.Name })
+		if !goesOn {
+			s.forgets = append(s.forgets, m.Name)
+		}
+	}
+	return s.forget()
 }
 
 func manifestOf(m *lakehouse.StateManifest) *state.Manifest {
@@ -211,11 +280,12 @@ type startedKeyed struct {
 	state  *keyedState // nil without keyed models
 }
 
+// close closes what the models have when the pipeline has ended.
 func (s *startedKeyed) close() error {
 	if s.state == nil {
 		return nil
 	}
-	return s.state.Close()
+	return errors.Join(closeKeyed(s.models), s.state.Close())
 }
 
 // pipelineState is nil, not a nil of its type, without keyed models.
@@ -227,14 +297,8 @@ func (s *startedKeyed) pipelineState() pipeline.State {
 }
 
 // startKeyed opens the keyed state and builds the models that keep it.
-func startKeyed(ctx context.Context, p *project.Project, o opened, begin *lakehouse.Start, options RunOptions) (*startedKeyed, error) {
-	compiled, err := compileKeyed(p)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkReset(options.ResetModels, compiled); err != nil {
-		return nil, err
-	}
+func (all pluggedModels) startKeyed(ctx context.Context, p *project.Project, o opened, begin *lakehouse.Start, options RunOptions) (*startedKeyed, error) {
+	compiled := all.keyed
 	if len(compiled) == 0 {
 		return &startedKeyed{}, nil
 	}
@@ -242,7 +306,7 @@ func startKeyed(ctx context.Context, p *project.Project, o opened, begin *lakeho
 	if err != nil {
 		return nil, err
 	}
-	models, err := s.begin(ctx, p, o, begin, compiled, options.ResetModels)
+	models, err := s.begin(p, begin, compiled, options.ResetModels)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -260,14 +324,12 @@ func checkReset(names []string, compiled []keyedModel) error {
 }
 
 // begin builds the models that go on with the state, or begin anew.
-func (s *keyedState) begin(ctx context.Context, p *project.Project, o opened, start *lakehouse.Start, compiled []keyedModel, reset []string) ([]pipeline.KeyedModel, error) {
-	for _, name := range reset {
-		if err := s.Reset(name); err != nil {
-			return nil, fmt.Errorf("reset model %s: %w", name, err)
-		}
-		start.Keyed = slices.DeleteFunc(slices.Clone(start.Keyed), func(k lakehouse.KeyedModel) bool { return k.Name == name })
+func (s *keyedState) begin(p *project.Project, start *lakehouse.Start, compiled []keyedModel, reset []string) ([]pipeline.KeyedModel, error) {
+	start.Keyed = slices.DeleteFunc(slices.Clone(start.Keyed), func(k lakehouse.KeyedModel) bool { return slices.Contains(reset, k.Name) })
+	if err := s.drop(start.Keyed, compiled); err != nil {
+		return nil, err
 	}
-	models, err := keyedOperators(ctx, p, o.with, s, compiled, start.Tables)
+	models, err := keyedOperators(p, s, compiled, start.Tables)
 	if err != nil {
 		return nil, err
 	}
@@ -275,11 +337,11 @@ func (s *keyedState) begin(ctx context.Context, p *project.Project, o opened, st
 }
 
 // keyedOperators builds what the pipeline runs of the keyed models.
-func keyedOperators(ctx context.Context, p *project.Project, with tools, s *keyedState, compiled []keyedModel, tables map[string]*lakehouse.Table) ([]pipeline.KeyedModel, error) {
+func keyedOperators(p *project.Project, s *keyedState, compiled []keyedModel, tables map[string]*lakehouse.Table) ([]pipeline.KeyedModel, error) {
 	var all []pipeline.KeyedModel
 	for i := range compiled {
 		k := &compiled[i]
-		built, err := buildKeyed(ctx, p, with, s, k)
+		built, err := buildKeyed(p, s, k)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: model %s: %w", k.File, k.Line, k.Name, err)
 		}
@@ -291,36 +353,31 @@ func keyedOperators(ctx context.Context, p *project.Project, with tools, s *keye
 	return all, nil
 }
 
-func buildKeyed(ctx context.Context, p *project.Project, with tools, s *keyedState, k *keyedModel) (pipeline.KeyedModel, error) {
+func buildKeyed(p *project.Project, s *keyedState, k *keyedModel) (pipeline.KeyedModel, error) {
+	if k.fact != nil {
+		return buildFact(p, s, k)
+	}
 	built := pipeline.KeyedModel{Name: k.Name, Inputs: []string{k.From.Model}}
 	var err error
-	program := k.session
-	if k.Plugin != nil {
-		opened, err := openSessionPlugin(ctx, p, k, with)
-		if err != nil {
-			return built, err
-		}
-		if program, err = compileSession(p, k.Model, opened); err != nil {
-			return built, err
-		}
-	}
 	if built.Before, err = keyedWhere(p, k.Model); err != nil {
 		return built, err
 	}
-	version := program.StateVersion()
-	space, err := s.Space(k.Name, version)
+	space, err := s.Space(k.Name, k.session.StateVersion())
 	if err != nil {
 		return built, err
 	}
-	operator, err := program.Open(sessionState{space})
+	operator, err := k.session.Open(sessionState{space})
 	if err != nil {
 		return built, err
 	}
 	if built.Tests, err = keyedTests(k); err != nil {
 		return built, err
 	}
-	built.Definition = fmt.Sprintf("session %08x", version)
+	built.Definition = sessionDefinition(k.session)
 	built.Operator = &sessions{operator}
+	if k.plugin != nil {
+		built.Plugin, built.PluginRef, built.MaxErrorRatio = k.plugin, k.Plugin.Ref, k.Plugin.MaxErrorRatio
+	}
 	return built, nil
 }
 
@@ -377,8 +434,8 @@ func (s *sessions) End(ctx context.Context, watermark int64) (record.Changelog, 
 	}
 	changes.Release()
 	f := failed[0]
-	return record.Changelog{}, fmt.Errorf("%d sessions have no row: the first, of %s from %s to %s, fails with %s: column %s: %s; mend the expression or the plugin, and start again",
-		len(failed), f.Key, timeText(f.Start), timeText(f.End), f.Code, f.Column, f.Message)
+	return record.Changelog{}, pipeline.PluginFault(fmt.Errorf("%d sessions have no row: the first, of %s from %s to %s, fails with %s: column %s: %s; mend the expression or the plugin, and start again",
+		len(failed), f.Key, timeText(f.Start), timeText(f.End), f.Code, f.Column, f.Message))
 }
 
 // Open tells how many sessions are open.

@@ -69,7 +69,7 @@ func (m *Metrics) epochMetrics() {
 
 func (m *Metrics) modelMetrics() {
 	m.records = m.counter("calve_records_total", "Records that a model was given: of its topic, or rows of its input.", "model")
-	m.rows = m.counter("calve_rows_total", "Rows that a model made of records.", "model")
+	m.rows = m.counter("calve_rows_total", "Rows that a staging model made of records.", "model")
 	m.dead = m.counter("calve_dead_letters_total", "Dead letters, by reason code.", "model", "reason")
 	m.filtered = m.counter("calve_filtered_total", "Records that became no row and no dead letter.", "model")
 	m.changed = m.counter("calve_changed_rows_total", "Rows of a keyed model that were created, updated or deleted.", "model")
@@ -135,13 +135,14 @@ func (m *Metrics) Epoch(r pipeline.Report) {
 
 func (m *Metrics) model(r pipeline.ModelReport) {
 	m.records.WithLabelValues(r.Model).Add(float64(r.Fate.Delivered))
-	m.rows.WithLabelValues(r.Model).Add(float64(r.Fate.Rows))
 	m.filtered.WithLabelValues(r.Model).Add(float64(r.Fate.Filtered))
 	for reason, count := range r.Reasons {
 		m.dead.WithLabelValues(r.Model, m.reasons.label(r.Model, reason)).Add(float64(count))
 	}
 	if r.Keyed {
 		m.changed.WithLabelValues(r.Model).Add(float64(r.Changed))
+	} else {
+		m.rows.WithLabelValues(r.Model).Add(float64(r.Fate.Rows))
 	}
 	m.held(r.Model, r.Open)
 	m.passed(r.Model, r.Watermark)

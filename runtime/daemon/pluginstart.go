@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/calvelake/calve/lakehouse"
@@ -16,6 +18,7 @@ import (
 // the last epoch was derived by.
 type pluggedModels struct {
 	models     []pipeline.Model
+	keyed      []keyedModel // with their plugins
 	probations []pipeline.Probation
 	formers    map[string]plugins.Version // by reference that is on probation
 }
@@ -23,57 +26,66 @@ type pluggedModels struct {
 // startModels builds the models that a run begins with. Where a channel names
 // another module than the last record, it is on probation, as one that is
 // promoted while the run lasts; where it does not run, the former one is kept.
-func startModels(ctx context.Context, p *project.Project, with tools, begin *lakehouse.Start) (pluggedModels, error) {
+func startModels(ctx context.Context, p *project.Project, with tools, begin *lakehouse.Start, reset []string) (pluggedModels, error) {
 	if with.registry != nil {
 		with.registry.recorded = begin.Plugins
 	}
 	for {
-		built, err := models(ctx, p, with, begin.Tables)
+		all := pluggedModels{formers: map[string]plugins.Version{}}
+		var err error
+		if all.models, err = models(ctx, p, with, begin.Tables); err == nil {
+			all.keyed, err = startSessions(ctx, p, with, begin, reset)
+		}
 		var failed *openError
 		switch {
 		case err == nil:
-			return withFormers(ctx, p, with, built), nil
+			all.openFormers(ctx, p, with)
+			return all, nil
 		case with.registry == nil || !errors.As(err, &failed) || !with.registry.keepFormer(ctx, failed):
 			return pluggedModels{}, err
 		}
 	}
 }
 
-// withFormers opens the former modules of plugins that begin on probation.
-func withFormers(ctx context.Context, p *project.Project, with tools, built []pipeline.Model) pluggedModels {
-	all := pluggedModels{models: built, formers: map[string]plugins.Version{}}
+// openFormers opens the former modules of plugins that begin on probation.
+func (all *pluggedModels) openFormers(ctx context.Context, p *project.Project, with tools) {
 	if with.registry == nil {
-		return all
+		return
 	}
 	for ref, digest := range with.registry.formers {
 		probation := pipeline.Probation{
-			Candidate:    pipeline.Candidate{Ref: ref, Digest: with.registry.resolved[ref].Digest, Plugins: pluginsOf(built, ref)},
+			Candidate:    pipeline.Candidate{Ref: ref, Digest: with.registry.resolved[ref].Digest, Plugins: all.plugins(ref)},
 			FormerDigest: digest,
 		}
 		former, err := with.registry.former(ctx, ref, digest)
 		if err == nil {
 			all.formers[ref] = former
-			probation.Former, err = openVersion(ctx, p, with, ref, former)
+			probation.Former, err = all.openVersion(ctx, p, with, ref, former)
 		}
 		probation.Gone = err
 		all.probations = append(all.probations, probation)
 	}
-	return all
 }
 
-// pluginsOf are the plugins of models of a reference, by model.
-func pluginsOf(built []pipeline.Model, ref string) map[string]pipeline.Transformer {
-	all := map[string]pipeline.Transformer{}
-	for _, m := range built {
+// plugins are those of models of a reference, by model.
+func (all pluggedModels) plugins(ref string) map[string]pipeline.Plugin {
+	of := map[string]pipeline.Plugin{}
+	for _, m := range all.models {
 		if m.Plugin != nil && m.PluginRef == ref {
-			all[m.Name] = m.Plugin
+			of[m.Name] = m.Plugin
 		}
 	}
-	return all
+	for _, k := range all.keyed {
+		if k.plugin != nil && k.Plugin.Ref == ref {
+			of[k.Name] = k.plugin
+		}
+	}
+	return of
 }
 
-// openVersion opens a version of a plugin for all models that refer to it.
-func openVersion(ctx context.Context, p *project.Project, with tools, ref string, v plugins.Version) (map[string]pipeline.Transformer, error) {
+// openVersion opens a version of a plugin for all models that refer to it. One
+// that keeps other state of a session model than there is, is refused.
+func (all pluggedModels) openVersion(ctx context.Context, p *project.Project, with tools, ref string, v plugins.Version) (_ map[string]pipeline.Plugin, err error) {
 	module, err := with.registry.cached(ctx, v.Digest)
 	if err != nil && !permanent(err) {
 		err = fetchError{err}
@@ -81,7 +93,12 @@ func openVersion(ctx context.Context, p *project.Project, with tools, ref string
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]pipeline.Transformer{}
+	made := map[string]pipeline.Plugin{}
+	defer func() {
+		if err != nil {
+			closePlugins(ctx, with.registry.logger, slices.Collect(maps.Values(made))...)
+		}
+	}()
 	for i := range p.Models {
 		m := &p.Models[i]
 		if m.Kind != project.KindStaging || m.Plugin == nil || m.Plugin.Ref != ref {
@@ -89,14 +106,25 @@ func openVersion(ctx context.Context, p *project.Project, with tools, ref string
 		}
 		opened, err := opening{project: p, model: m, host: with.host}.open(ctx, module)
 		if err != nil {
-			for _, other := range all {
-				closePlugins(ctx, with.registry.logger, other)
-			}
 			return nil, err
 		}
-		all[m.Name] = opened
+		made[m.Name] = opened
 	}
-	return all, nil
+	for i := range all.keyed {
+		k := &all.keyed[i]
+		if k.plugin == nil || k.Plugin.Ref != ref {
+			continue
+		}
+		opened, err := openSession(ctx, p, k, with.host, module)
+		if err != nil {
+			return nil, err
+		}
+		made[k.Name] = opened
+		if err := opened.program.Follows(k.session); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
 }
 
 // channelsEvery is how often a channel is looked at.
@@ -108,8 +136,8 @@ func (all pluggedModels) follow(ctx context.Context, p *project.Project, with to
 	var refs []*channel
 	if r := with.registry; r != nil {
 		c.registry, c.uses = r.registry, r.use
-		c.open = func(ctx context.Context, ref string, v plugins.Version) (map[string]pipeline.Transformer, error) {
-			return openVersion(ctx, p, with, ref, v)
+		c.open = func(ctx context.Context, ref string, v plugins.Version) (map[string]pipeline.Plugin, error) {
+			return all.openVersion(ctx, p, with, ref, v)
 		}
 		for text, head := range r.heads {
 			refs = append(refs, all.channel(text, head, r.resolved[text]))
@@ -120,7 +148,7 @@ func (all pluggedModels) follow(ctx context.Context, p *project.Project, with to
 
 // channel is a reference to a channel as the run begins with it.
 func (all pluggedModels) channel(text string, head plugins.Promotion, running plugins.Version) *channel {
-	c := &channel{text: text, ref: plugins.Ref{Name: head.Plugin, Channel: head.Channel}, seen: head.Number, digest: running.Digest, plugins: pluginsOf(all.models, text)}
+	c := &channel{text: text, ref: plugins.Ref{Name: head.Plugin, Channel: head.Channel}, seen: head.Number, digest: running.Digest, plugins: all.plugins(text)}
 	for _, probation := range all.probations {
 		if probation.Ref == text {
 			c.digest, c.plugins = probation.FormerDigest, probation.Former

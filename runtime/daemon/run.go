@@ -138,7 +138,7 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
-	plugged, err := startModels(ctx, p, o.with, begin)
+	plugged, err := startModels(ctx, p, o.with, begin, options.ResetModels)
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
@@ -146,7 +146,7 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 	if err := addShadows(ctx, p, o.with, built, options.Shadows); err != nil {
 		return pipeline.Stats{}, err
 	}
-	keyed, err := startKeyed(ctx, p, o, begin, options)
+	keyed, err := plugged.startKeyed(ctx, p, o, begin, options)
 	if err != nil {
 		return pipeline.Stats{}, err
 	}
@@ -171,7 +171,7 @@ func start(ctx context.Context, p *project.Project, options RunOptions, o opened
 	candidates := plugged.follow(ctx, p, o.with, options)
 	defer candidates.close()
 	running := pipeline.New(cut, pipeline.Parts{
-		Lake: lake, Start: begin, Readers: readers, Models: built, Keyed: keyed.models, State: keyed.pipelineState(), Probations: plugged.probations, Candidates: candidates,
+		Lake: lake, Start: begin, Readers: readers, Ends: ends(topics), Models: built, Keyed: keyed.models, State: keyed.pipelineState(), Probations: plugged.probations, Candidates: candidates,
 		Open: func(ctx context.Context, positions []record.Position) (pipeline.Source, error) {
 			return o.broker.Source(ctx, positions)
 		},
@@ -224,14 +224,20 @@ func pipelineConfig(p *project.Project, options RunOptions, nonce string, topics
 	}
 	if options.Once {
 		c.Heartbeat = 0 // it is over before anyone could wonder
-		c.Until = map[record.TopicPartition]int64{}
-		for _, t := range topics {
-			for _, partition := range t.Partitions {
-				c.Until[record.TopicPartition{Topic: t.Name, Partition: partition.ID}] = partition.End
-			}
-		}
+		c.Until = ends(topics)
 	}
 	return c
+}
+
+// ends is where partitions end.
+func ends(topics []pipeline.Topic) map[record.TopicPartition]int64 {
+	at := map[record.TopicPartition]int64{}
+	for _, t := range topics {
+		for _, partition := range t.Partitions {
+			at[record.TopicPartition{Topic: t.Name, Partition: partition.ID}] = partition.End
+		}
+	}
+	return at
 }
 
 func readTopics(ctx context.Context, broker *Broker, names []string) ([]pipeline.Topic, error) {

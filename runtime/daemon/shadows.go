@@ -23,7 +23,7 @@ func addShadows(ctx context.Context, p *project.Project, with tools, built []pip
 		i := slices.IndexFunc(built, func(m pipeline.Model) bool { return m.Name == o.Model })
 		switch {
 		case i < 0:
-			return fmt.Errorf("shadow of model %s: project %s has no such model", o.Model, p.Name)
+			return fmt.Errorf("shadow of model %s: project %s has no such model of kind staging", o.Model, p.Name)
 		case built[i].Plugin == nil:
 			return fmt.Errorf("shadow of model %s: the model has no plugin to be compared with", o.Model)
 		case built[i].Shadow != nil:

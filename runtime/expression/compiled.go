@@ -9,6 +9,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/calvelake/calve/runtime/record"
 )
 
 // Compiled is an expression over the columns of a schema. It is immutable and
@@ -90,7 +92,8 @@ func find(batch arrow.RecordBatch, f arrow.Field) (arrow.Array, error) {
 	}
 	column := batch.Column(at[0])
 	if !arrow.TypeEqual(column.DataType(), f.Type) {
-		return nil, fmt.Errorf("BUG: column %s is %s, the expression was compiled for %s", f.Name, column.DataType(), f.Type)
+		have := record.FormatType(column.DataType()) // a table may be wider than its model declares
+		return nil, fmt.Errorf("column %s is %s, expected %s: declare it as %s in the model that it is read from, or mend the plugin that returns it", f.Name, have, record.FormatType(f.Type), have)
 	}
 	return column, nil
 }

@@ -27,6 +27,8 @@ type behind struct {
 	watermark int64 // that its operator has seen
 	loaded    bool
 	history   []past // of all staging models that it reads, in order of epochs
+	// marks are the watermarks of the staging models, as far as it has come.
+	marks map[string]int64
 	// taken is how far it is in each staging model's topics.
 	taken map[fateKey]int64
 }
@@ -209,7 +211,12 @@ func (p *Pipeline) loadPast(ctx context.Context, k *keyed) error {
 	b := k.behind
 	b.loaded, b.history = true, nil
 	if b.taken == nil {
-		b.taken = map[fateKey]int64{}
+		b.taken, b.marks = map[fateKey]int64{}, map[string]int64{}
+		for _, input := range k.Inputs {
+			if p.model(input) != nil {
+				b.marks[input] = record.NoTime
+			}
+		}
 	}
 	for _, input := range k.Inputs {
 		m := p.model(input)
@@ -236,19 +243,22 @@ func (p *Pipeline) loadPast(ctx context.Context, k *keyed) error {
 }
 
 // pass notes that epochs were taken in. The watermark that operators see next is
-// that after the last of them, as when their rows came: an older one would do,
-// for it only makes fewer rows late.
+// that after the last of them, as when their rows came, the lowest of all models:
+// an older one would do, for it only makes fewer rows late.
 func (b *behind) pass(chunk []past) {
-	lowest := int64(math.MaxInt64)
 	for _, part := range chunk {
 		b.epoch = max(b.epoch, part.Epoch)
 		if part.Watermark != nil {
-			lowest = min(lowest, *part.Watermark)
+			b.marks[part.model] = max(b.marks[part.model], *part.Watermark)
 		}
 		for _, g := range part.Ranges {
 			key := fateKey{part.model, record.TopicPartition{Topic: g.Topic, Partition: g.Partition}}
 			b.taken[key] = max(b.taken[key], g.To)
 		}
+	}
+	lowest := int64(math.MaxInt64)
+	for _, at := range b.marks {
+		lowest = min(lowest, at)
 	}
 	if lowest != math.MaxInt64 {
 		b.watermark = max(b.watermark, lowest)
@@ -289,7 +299,7 @@ func (e *epoch) takeAgain(ctx context.Context, k *keyed, input string, origin re
 	sum.Add(f)
 	e.replays[key] = sum
 	r := &reader{name: lakehouse.ReplayReader, at: newPositions([]record.Position{{Origin: origin, TopicPartition: key.TopicPartition}})}
-	return e.bury(ctx, r, refused{model: k.Name, rows: rows, rejects: rejects})
+	return e.bury(ctx, r, refused{k.Name, k.digest(), rows, rejects})
 }
 
 // eachRun cuts rows of a staging table into batches as they came from topics: of

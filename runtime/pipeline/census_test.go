@@ -57,6 +57,7 @@ type counted struct {
 type census struct {
 	state   map[string]counted
 	touched map[string]counted // in the epoch in hand
+	plugin  *censusPlugin      // nil without one
 }
 
 func (c *census) get(kind string) counted {
@@ -73,6 +74,14 @@ func (c *census) Take(_ context.Context, _ string, rows record.Batch, _ int64) (
 	for i, index := range rows.Records {
 		if kinds.IsNull(i) {
 			rejects = append(rejects, record.Reject{Record: index, OfRow: true, Row: ordinals[i], Code: "null_key", Message: "the kind is null", Column: "kind"})
+			continue
+		}
+		refusal, err := c.plugin.judge(rows, i)
+		if err != nil {
+			return nil, err
+		}
+		if refusal != nil {
+			rejects = append(rejects, *refusal)
 			continue
 		}
 		kind := string(append([]byte(nil), kinds.Value(i)...))
@@ -104,6 +113,9 @@ func (c *census) End(_ context.Context, watermark int64) (record.Changelog, erro
 		k.Shown = true
 		if k == c.state[kind] {
 			continue
+		}
+		if err := c.plugin.finish(kind); err != nil {
+			return record.Changelog{}, err
 		}
 		c.state[kind] = k
 		out.Ops = append(out.Ops, op)

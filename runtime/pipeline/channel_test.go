@@ -42,6 +42,7 @@ type channel struct {
 type module struct {
 	digest, does string
 	yanked       bool
+	epochs       int // that a keyed model's plugin was told of
 }
 
 func (m *module) plugin(strict bool) pipeline.Transformer {
@@ -154,7 +155,7 @@ func yank(w *world, a arguments) ([]string, error) {
 
 // plugIn gives models the module that their reference means at a start, as the
 // daemon does.
-func (p *process) plugIn(start *lakehouse.Start, models []pipeline.Model) ([]pipeline.Probation, *candidates, error) {
+func (p *process) plugIn(start *lakehouse.Start, models []pipeline.Model, keyed []pipeline.KeyedModel) ([]pipeline.Probation, *candidates, error) {
 	c := &p.world.channel
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -165,34 +166,45 @@ func (p *process) plugIn(start *lakehouse.Start, models []pipeline.Model) ([]pip
 	all := &candidates{process: p, seen: number, running: head.digest}
 	recorded := c.modules[start.Plugins[pluginRef]]
 	if recorded == nil || recorded == head {
-		p.world.plugins(models, head)
+		p.world.plugins(models, keyed, head)
 		return nil, all, nil
 	}
 	if c.refused[number] || head.does == "breaks" {
 		p.say("%s goes on with %s, not %s", p.nonce, recorded.digest, head.digest)
-		p.world.plugins(models, recorded)
+		p.world.plugins(models, keyed, recorded)
 		all.running = recorded.digest
 		return nil, all, nil
 	}
 	probation := pipeline.Probation{FormerDigest: recorded.digest, Gone: fmt.Errorf("%s is yanked", recorded.digest)}
 	if !recorded.yanked {
-		probation.Former, probation.Gone = p.world.plugins(models, recorded), nil
+		probation.Former, probation.Gone = p.world.plugins(models, keyed, recorded), nil
 	}
-	probation.Candidate = pipeline.Candidate{Ref: pluginRef, Digest: head.digest, Plugins: p.world.plugins(models, head)}
+	probation.Candidate = pipeline.Candidate{Ref: pluginRef, Digest: head.digest, Plugins: p.world.plugins(models, keyed, head)}
 	all.running, all.trying = recorded.digest, number
 	return []pipeline.Probation{probation}, all, nil
 }
 
 // plugins opens a module for all models that have a plugin, and gives it to
 // them.
-func (w *world) plugins(models []pipeline.Model, m *module) map[string]pipeline.Transformer {
-	all := map[string]pipeline.Transformer{}
+func (w *world) plugins(models []pipeline.Model, keyed []pipeline.KeyedModel, m *module) map[string]pipeline.Plugin {
+	all := map[string]pipeline.Plugin{}
 	for i := range models {
 		spec := w.models[slices.IndexFunc(w.models, func(s modelSpec) bool { return s.name == models[i].Name })]
 		if spec.plugin {
-			all[spec.name] = m.plugin(spec.strict)
-			models[i].Plugin = all[spec.name]
+			models[i].Plugin = m.plugin(spec.strict)
+			all[spec.name] = models[i].Plugin
 		}
+	}
+	if !w.plugged {
+		return all
+	}
+	for _, c := range w.censuses {
+		all[c.name()] = &censusPlugin{module: m}
+	}
+	for i := range keyed {
+		k, plugin := &keyed[i], all[keyed[i].Name].(*censusPlugin)
+		k.Plugin, k.PluginRef, k.MaxErrorRatio = plugin, pluginRef, w.maxErrorRatio
+		k.Operator.(*census).plugin = plugin
 	}
 	return all
 }
@@ -228,7 +240,7 @@ func (c *candidates) Take() []pipeline.Candidate {
 		models[i].Name = spec.name
 	}
 	c.process.say("%s takes %s", c.process.nonce, head.digest)
-	return []pipeline.Candidate{{Ref: pluginRef, Digest: head.digest, Plugins: w.plugins(models, head)}}
+	return []pipeline.Candidate{{Ref: pluginRef, Digest: head.digest, Plugins: w.plugins(models, nil, head)}}
 }
 
 func (c *candidates) Kept(kept pipeline.Candidate) {

@@ -80,7 +80,10 @@ func (e *epoch) checkDeaths() error {
 		err := fmt.Errorf("%w: model %s cannot take %d of %d records (ratio %.3f, limits.max_dead_ratio is %s); most often %s; fix the model or its source, or raise limits.max_dead_ratio to let them become dead letters",
 			ErrTooManyDead, model, f.Dead, f.Delivered, ratio, strconv.FormatFloat(*limit, 'f', -1, 64), e.deaths[model].mostFrequent())
 		if m := e.p.model(model); m != nil && m.Plugin != nil {
-			return &pluginError{m, err}
+			return &pluginError{m.PluginRef, err}
+		}
+		if k := e.p.keyedModel(model); k != nil && k.Plugin != nil {
+			return &pluginError{k.PluginRef, err}
 		}
 		return err
 	}

@@ -181,12 +181,17 @@ func (p *Pipeline) writeAudit(ctx context.Context, e *epoch, audit *lakehouse.Ta
 	return w.Write(ctx, batch)
 }
 
-// plugins are the modules that the models run.
+// plugins are the modules that the models run, keyed ones included.
 func (p *Pipeline) plugins() map[string]string {
 	digests := map[string]string{}
 	for _, m := range p.parts.Models {
 		if m.Plugin != nil {
 			digests[m.PluginRef] = m.Plugin.Digest()
+		}
+	}
+	for _, k := range p.keyed {
+		if k.Plugin != nil {
+			digests[k.PluginRef] = k.Plugin.Digest()
 		}
 	}
 	return digests

@@ -28,6 +28,7 @@ type epoch struct {
 	tallies   map[string]tally                   // of plugins, by model
 	compared  map[string]*Differences            // between plugins and their shadows, by model
 	audited   map[string]bool                    // models that the audit rows name
+	given     map[string]bool                    // keyed models that were given rows
 	before    *checkpoint                        // nil unless a plugin is on probation
 	writers   map[string]*lakehouse.Writer       // by table
 	changers  map[string]*lakehouse.ChangeWriter // of keyed models, by table
@@ -66,6 +67,7 @@ func (p *Pipeline) begin() *epoch {
 		tallies:   map[string]tally{},
 		compared:  map[string]*Differences{},
 		audited:   map[string]bool{},
+		given:     map[string]bool{},
 		writers:   map[string]*lakehouse.Writer{},
 		changers:  map[string]*lakehouse.ChangeWriter{},
 		changed:   map[string]int64{},
@@ -127,7 +129,7 @@ func (e *epoch) writeRows(ctx context.Context, m *Model, batch record.Batch) err
 	}
 	err = w.Write(ctx, rows)
 	if errors.Is(err, lakehouse.ErrUnfit) && m.Plugin != nil {
-		return &pluginError{m, err}
+		return &pluginError{m.PluginRef, err}
 	}
 	return err
 }
@@ -298,6 +300,9 @@ func (e *epoch) auditReplays(decided int64) []lakehouse.AuditRow {
 		}
 		if m := e.p.model(key.model); m != nil {
 			row.Table, row.PluginDigest = m.tableName(), m.digest()
+		}
+		if k := e.p.keyedModel(key.model); k != nil {
+			row.Table, row.PluginDigest = k.tableName(), e.keyedDigest(k)
 		}
 		rows = append(rows, row)
 	}

@@ -42,6 +42,12 @@ type KeyedModel struct {
 	Tests *contract.Contract
 	// Definition is a digest of what the state depends on.
 	Definition string
+	// Plugin is what Operator calls; nil without one. Then Operator is a Swapper.
+	Plugin    KeyedPlugin
+	PluginRef string // all models of one reference run one module
+	// MaxErrorRatio is how much larger a share of the rows that come to it a new
+	// module of the plugin may refuse in its first epoch than the former did.
+	MaxErrorRatio float64
 }
 
 // State is where operators keep what outlives an epoch.
@@ -60,6 +66,14 @@ type Collector interface {
 	// Collect is called when the log is pruned: no record up to floor is left, and
 	// the floor's state is at.
 	Collect(ctx context.Context, floor int64, at *lakehouse.StateManifest) error
+}
+
+// tableName is "" for an ephemeral model.
+func (m *KeyedModel) tableName() string {
+	if m.Table == nil {
+		return ""
+	}
+	return m.Table.ID.String()
 }
 
 // keyed is a keyed model at work.
@@ -92,16 +106,16 @@ func newKeyed(parts Parts) []keyed {
 }
 
 // watermark is what a keyed model sees: the lowest of the staging models that
-// it depends on.
+// it depends on, as far as it and the models that it reads have come.
 func (p *Pipeline) watermark(k *keyed) int64 {
-	if k.behind != nil {
-		return k.behind.watermark
-	}
 	lowest := record.NoTime
 	for i, name := range k.staging {
 		if at := p.watermarks.at(name); i == 0 || at < lowest {
 			lowest = at
 		}
+	}
+	if k.behind != nil {
+		lowest = min(lowest, k.behind.watermark)
 	}
 	for i := range p.keyed {
 		if other := &p.keyed[i]; other.behind != nil && slices.Contains(k.Inputs, other.Name) {
@@ -134,7 +148,7 @@ func (e *epoch) take(ctx context.Context, r *reader, k *keyed, o outcome) error 
 		return err
 	}
 	e.countFate(r, k.Name, o.rows.Source.TopicPartition, f)
-	return e.bury(ctx, r, refused{model: k.Name, rows: o.rows, rejects: rejects})
+	return e.bury(ctx, r, refused{k.Name, k.digest(), o.rows, rejects})
 }
 
 // taken gives rows to a keyed model's operator. The fates are counted in rows,
@@ -147,9 +161,11 @@ func (e *epoch) taken(ctx context.Context, k *keyed, input string, rows record.B
 	defer made.Rows.Release()
 	late, err := k.Operator.Take(ctx, input, made.Rows, e.p.watermark(k))
 	if err != nil {
-		return record.Fate{}, nil, fmt.Errorf("take rows of %s at %s offset %d: %w", input, rows.Source.TopicPartition, rows.Source.From, err)
+		return record.Fate{}, nil, k.blame(fmt.Errorf("take rows of %s at %s offset %d: %w", input, rows.Source.TopicPartition, rows.Source.From, err))
 	}
 	late = onePerPlace(late)
+	e.given[k.Name] = e.given[k.Name] || len(rows.Records) > 0
+	e.tallyKeyed(k, made.Rows, late)
 	f := record.Fate{
 		Delivered: int64(len(rows.Records)),
 		WithRows:  int64(len(made.Rows.Records) - len(late)),
@@ -197,7 +213,7 @@ func (p *Pipeline) endKeyed(ctx context.Context, e *epoch) error {
 		k := &p.keyed[i]
 		changes, err := k.Operator.End(ctx, p.watermark(k))
 		if err != nil {
-			return fmt.Errorf("model %s: %w", k.Name, err)
+			return k.blame(fmt.Errorf("model %s: %w", k.Name, err))
 		}
 		err = e.pass(ctx, k, changes)
 		changes.Release()
@@ -285,10 +301,7 @@ func (e *epoch) auditKeyed(r *reader, of lakehouse.AuditRow) []lakehouse.AuditRo
 			continue
 		}
 		row := of
-		row.Model, row.Table, row.PluginDigest = k.Name, "", ""
-		if k.Table != nil {
-			row.Table = k.Table.ID.String()
-		}
+		row.Model, row.Table, row.PluginDigest = k.Name, k.tableName(), e.keyedDigest(&k)
 		row.Fate = e.slices[r].fates[fateKey{k.Name, record.TopicPartition{Topic: of.Range.Topic, Partition: of.Range.Partition}}]
 		row.Range.Delivered = row.Fate.Delivered
 		rows = append(rows, row)

@@ -33,7 +33,7 @@ func (e *epoch) writeChanges(ctx context.Context, k *keyed, changes record.Chang
 		return err
 	}
 	if err := w.Write(ctx, changes); err != nil {
-		return fmt.Errorf("write changes of model %s: %w", k.Name, err)
+		return k.unfit(fmt.Errorf("write changes of model %s: %w", k.Name, err))
 	}
 	return nil
 }
@@ -53,7 +53,7 @@ func (p *Pipeline) keyedChanges(ctx context.Context, e *epoch) ([]lakehouse.Tabl
 		}
 		made, err := w.Close(ctx, p.tables[name], e.counts(k.Name))
 		if err != nil {
-			return nil, fmt.Errorf("rewrite files of %s: %w", name, err)
+			return nil, k.unfit(fmt.Errorf("rewrite files of %s: %w", name, err))
 		}
 		changes = append(changes, made)
 	}

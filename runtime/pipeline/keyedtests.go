@@ -29,7 +29,7 @@ func (e *epoch) test(k *keyed, changes record.Changelog) error {
 	}
 	if len(found.Failed) > 0 {
 		first := slices.MinFunc(found.Failed, func(a, b contract.Finding) int { return cmp.Compare(a.Row, b.Row) })
-		return fmt.Errorf("%w: model %s: %s; correct the source or the model, or give the test severity warn", ErrTestFailed, k.Name, first.Message)
+		return k.fault(fmt.Errorf("%w: model %s: %s; correct the source or the model, or give the test severity warn", ErrTestFailed, k.Name, first.Message))
 	}
 	for _, w := range found.Warned {
 		key := warned{k.Name, w.First.Test}

@@ -150,9 +150,12 @@ type Parts struct {
 	Lake    *lakehouse.Lake
 	Start   *lakehouse.Start
 	Readers []Assignment // of Resume
-	Models  []Model
-	Keyed   []KeyedModel // each behind those that it reads
-	State   State        // of their operators; nil if there are none
+	// Ends is where TopicPartitions ended at the start: until one is read up to
+	// there it is not idle.
+	Ends   map[record.TopicPartition]int64
+	Models []Model
+	Keyed  []KeyedModel // each behind those that it reads
+	State  State        // of their operators; nil if there are none
 	// Probations are those of plugins of Models that are not what the last record
 	// names.
 	Probations []Probation
@@ -221,7 +224,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		}
 	}()
 	for {
-		p.takeCandidates()
+		if err := p.takeCandidates(); err != nil {
+			return err
+		}
 		p.beginPlugins()
 		e := p.begin()
 		needed, err := p.take(ctx, e)

@@ -101,10 +101,6 @@ func (p *process) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	probations, candidates, err := p.plugIn(start, models)
-	if err != nil {
-		return err
-	}
 	state, err := openCensus(ctx, p.store, start.State)
 	if err != nil {
 		return err
@@ -112,6 +108,10 @@ func (p *process) run(ctx context.Context) error {
 	var keyed []pipeline.KeyedModel // as CheckKeyed would have them
 	for _, c := range p.world.censuses {
 		keyed = append(keyed, c.build(start.Tables[c.definition().ID.String()], state))
+	}
+	probations, candidates, err := p.plugIn(start, models, keyed)
+	if err != nil {
+		return err
 	}
 	topics, err := p.world.broker.describe(p.world.topicNames())
 	if err != nil {

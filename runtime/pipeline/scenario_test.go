@@ -136,6 +136,7 @@ var commands = map[string]func(*world, arguments) ([]string, error){
 	"topic":        makeTopic,
 	"partitions":   addPartitions,
 	"model":        makeModel,
+	"census":       makeCensus,
 	"remove":       removeModel,
 	"produce":      produce,
 	"hole":         alterPartition(func(p *partition, a arguments) { p.end += a.number("offsets", 1) }),

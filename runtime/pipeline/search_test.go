@@ -41,6 +41,7 @@ type tale struct {
 	options  runOptions
 	models   []modelSpec
 	censuses []censusOf
+	plugged  bool                 // see world
 	records  [][]string           // by partition of the topic events
 	prepare  func(w *world) error // what happened before; may be nil
 }
@@ -61,7 +62,7 @@ func shortTale(separate bool) tale {
 
 func (s tale) world(t testing.TB) *world {
 	w := newQuickWorld(t)
-	w.separate, w.models, w.censuses = s.separate, s.models, s.censuses
+	w.separate, w.models, w.censuses, w.plugged = s.separate, s.models, s.censuses, s.plugged
 	w.broker.create("events", len(s.records))
 	for i, lines := range s.records {
 		p := w.broker.topics["events"].partitions[i]

@@ -192,8 +192,8 @@ func TestShadowCountsWhatIsCommitted(t *testing.T) {
 			m := &parts.Models[0]
 			m.Plugin, m.Shadow = next.plugin(false), &pipeline.Shadow{Plugin: shadow.plugin(false), Ref: "by_kind@next"}
 			parts.Probations = []pipeline.Probation{{
-				Candidate:    pipeline.Candidate{Ref: pluginRef, Digest: "v2", Plugins: map[string]pipeline.Transformer{"events": m.Plugin}},
-				FormerDigest: "v1", Former: map[string]pipeline.Transformer{"events": former.plugin(false)},
+				Candidate:    pipeline.Candidate{Ref: pluginRef, Digest: "v2", Plugins: map[string]pipeline.Plugin{"events": m.Plugin}},
+				FormerDigest: "v1", Former: map[string]pipeline.Plugin{"events": former.plugin(false)},
 			}}
 		})
 		if got := describeDifferences(stats.Shadows[0].Differences); !strings.HasPrefix(got, `different=7 columns=[kind:7] 0.0 kind: "(null)" "v3" 1.0 `) {

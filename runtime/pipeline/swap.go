@@ -13,7 +13,13 @@ import (
 type Candidate struct {
 	Ref     string
 	Digest  string
-	Plugins map[string]Transformer // by model
+	Plugins map[string]Plugin // by model: a Transformer, or the KeyedPlugin of a keyed one
+}
+
+// Plugin is a module that was opened for a model.
+type Plugin interface {
+	// Digest is the SHA-256 of the module.
+	Digest() string
 }
 
 // Candidates are the modules that plugin references come to mean while a
@@ -45,14 +51,14 @@ type Refusal struct {
 type Probation struct {
 	Candidate
 	FormerDigest string
-	Former       map[string]Transformer // by model; nil where there is no going back
-	Gone         error                  // why there is none
+	Former       map[string]Plugin // by model; nil where there is no going back
+	Gone         error             // why there is none
 }
 
 // pluginError is a failure of a model's plugin, or of what is behind it, on the
 // rows that the plugin made: the former module may do better.
 type pluginError struct {
-	model *Model
+	ref string
 	error
 }
 
@@ -63,13 +69,12 @@ func (e *pluginError) Unwrap() error { return e.error }
 func (m *Model) stepError(err error) error {
 	var failed *pluginError
 	if errors.As(err, &failed) {
-		failed.model = m
+		failed.ref = m.PluginRef
 	}
 	return fmt.Errorf("model %s: %w", m.Name, err)
 }
 
-// EpochBounded is a Transformer with bounds that count by epoch: what a plugin
-// may log.
+// EpochBounded is a Plugin with bounds that count by epoch: what it may log.
 type EpochBounded interface {
 	// NextEpoch is called between two epochs.
 	NextEpoch()
@@ -77,7 +82,7 @@ type EpochBounded interface {
 
 // beginPlugins tells plugins that another epoch begins.
 func (p *Pipeline) beginPlugins() {
-	tell := func(t Transformer) {
+	tell := func(t Plugin) {
 		if bounded, ok := t.(EpochBounded); ok {
 			bounded.NextEpoch()
 		}
@@ -87,6 +92,9 @@ func (p *Pipeline) beginPlugins() {
 		if m.Shadow != nil {
 			tell(m.Shadow.Plugin)
 		}
+	}
+	for _, k := range p.keyed {
+		tell(k.Plugin)
 	}
 }
 
@@ -101,31 +109,70 @@ func checkProbations(parts Parts) map[string]*Probation {
 				panic(fmt.Sprintf("BUG: model %s runs module %s of %s, module %s is on probation", m.Name, m.Plugin.Digest(), p.Ref, p.Digest))
 			}
 		}
+		for _, k := range parts.Keyed {
+			if k.Plugin != nil && k.PluginRef == p.Ref && k.Plugin.Digest() != p.Digest {
+				panic(fmt.Sprintf("BUG: model %s runs module %s of %s, module %s is on probation", k.Name, k.Plugin.Digest(), p.Ref, p.Digest))
+			}
+		}
 	}
 	return all
 }
 
 // takeCandidates lets models go on with the candidates that are ready. It is
 // called between two epochs, so that each epoch is of one module.
-func (p *Pipeline) takeCandidates() {
+func (p *Pipeline) takeCandidates() error {
 	if p.parts.Candidates == nil {
-		return
+		return nil
 	}
 	for _, c := range p.parts.Candidates.Take() {
 		if p.probations[c.Ref] != nil {
 			panic("BUG: a candidate for " + c.Ref + " while another one is on probation")
 		}
-		probation := &Probation{Candidate: c, Former: map[string]Transformer{}}
-		for _, m := range p.modelsOf(c.Ref) {
-			if c.Plugins[m.Name] == nil {
-				panic(fmt.Sprintf("BUG: candidate %s of %s has no plugin for model %s", c.Digest, c.Ref, m.Name))
-			}
-			probation.FormerDigest, probation.Former[m.Name] = m.Plugin.Digest(), m.Plugin
-			m.Plugin = c.Plugins[m.Name]
+		probation := &Probation{Candidate: c, Former: p.running(c.Ref)}
+		for _, former := range probation.Former {
+			probation.FormerDigest = former.Digest() // of all
+		}
+		if err := p.plug(c.Ref, c.Plugins); err != nil {
+			return err
 		}
 		p.probations[c.Ref] = probation
 		p.noteProbation(probation)
 	}
+	return nil
+}
+
+// running are the plugins of a reference, by model.
+func (p *Pipeline) running(ref string) map[string]Plugin {
+	all := map[string]Plugin{}
+	for _, m := range p.modelsOf(ref) {
+		all[m.Name] = m.Plugin
+	}
+	for _, k := range p.keyedOf(ref) {
+		all[k.Name] = k.Plugin
+	}
+	return all
+}
+
+// plug lets the models of a reference go on with other plugins, between two
+// epochs.
+func (p *Pipeline) plug(ref string, plugins map[string]Plugin) error {
+	for _, m := range p.modelsOf(ref) {
+		next, ok := plugins[m.Name].(Transformer)
+		if !ok {
+			panic(fmt.Sprintf("BUG: model %s is given %T as another module of %s", m.Name, plugins[m.Name], ref))
+		}
+		m.Plugin = next
+	}
+	for _, k := range p.keyedOf(ref) {
+		next, ok := plugins[k.Name].(KeyedPlugin)
+		if !ok {
+			panic(fmt.Sprintf("BUG: model %s is given %T as another module of %s", k.Name, plugins[k.Name], ref))
+		}
+		if err := k.swap(next); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // noteProbation tells of a candidate that takes the next epoch.
@@ -162,6 +209,9 @@ func (p *Pipeline) endProbations(e *epoch) {
 		for _, m := range p.modelsOf(ref) {
 			delete(p.refusals, m.Name) // they were the former's
 		}
+		for _, k := range p.keyedOf(ref) {
+			delete(p.refusals, k.Name)
+		}
 		if p.parts.Candidates != nil {
 			p.parts.Candidates.Kept(probation.Candidate)
 		}
@@ -180,7 +230,7 @@ func (p *Pipeline) goBack(ctx context.Context, e *epoch, failure error) error {
 	if !errors.As(failure, &failed) {
 		return failure
 	}
-	probation := p.probations[failed.model.PluginRef]
+	probation := p.probations[failed.ref]
 	if probation == nil {
 		return failure
 	}
@@ -191,8 +241,8 @@ func (p *Pipeline) goBack(ctx context.Context, e *epoch, failure error) error {
 	if err := e.abandon(context.WithoutCancel(ctx)); err != nil {
 		return errors.Join(failure, err)
 	}
-	for _, m := range p.modelsOf(probation.Ref) {
-		m.Plugin = probation.Former[m.Name]
+	if err := p.plug(probation.Ref, probation.Former); err != nil {
+		return errors.Join(failure, err)
 	}
 	delete(p.probations, probation.Ref)
 	p.parts.Logger.Error("plugin refused in its first epoch, which is abandoned and taken again with the former",
@@ -248,9 +298,11 @@ func (r *requests) forget() {
 }
 
 // tried tells whether the epoch's tables name the present module of a plugin
-// reference: where they do, its record does.
+// reference: where they do, its record does. A keyed model's may also have been
+// called for what no record came to.
 func (e *epoch) tried(ref string) bool {
-	return slices.ContainsFunc(e.p.modelsOf(ref), func(m *Model) bool { return e.audited[m.Name] })
+	return slices.ContainsFunc(e.p.modelsOf(ref), func(m *Model) bool { return e.audited[m.Name] }) ||
+		slices.ContainsFunc(e.p.keyedOf(ref), func(k *keyed) bool { return e.given[k.Name] || k.Plugin.Called() })
 }
 
 // plugins are the modules that the epoch is derived by. A candidate that no

@@ -74,8 +74,7 @@ func (t *trial) tally(rejects []record.Reject) *tally {
 			continue
 		}
 		if len(seen) == 0 {
-			source := t.given.Source
-			counted.first = fmt.Sprintf("%s at offset %d, %s: %s", source.TopicPartition, source.Records[r.Record].Offset, r.Code, r.Message)
+			counted.first = refusalText(t.given.Source, r)
 		}
 		seen[r.Record] = true
 		counted.refused++
@@ -103,11 +102,48 @@ func (e *epoch) checkTallies() error {
 			if t.share() <= former.share()+m.MaxErrorRatio {
 				continue
 			}
-			return &pluginError{m, fmt.Errorf("%w: %d of %d of model %s (share %.3f, the former module's is %.3f, plugin.max_error_ratio allows %s more); the first: %s",
-				ErrPluginErrs, t.refused, t.records, m.Name, t.share(), former.share(), strconv.FormatFloat(m.MaxErrorRatio, 'f', -1, 64), t.first)}
+			return t.tooMany(ref, m.Name, former, m.MaxErrorRatio)
+		}
+		for _, k := range e.p.keyedOf(ref) {
+			t, former := e.tallies[k.Name], e.p.refusals[k.Name]
+			if t.share() > former.share()+k.MaxErrorRatio {
+				return t.tooMany(ref, k.Name, former, k.MaxErrorRatio)
+			}
 		}
 	}
 	return nil
+}
+
+func (t tally) tooMany(ref, model string, former tally, allowed float64) error {
+	return &pluginError{ref, fmt.Errorf("%w: %d of %d of model %s (share %.3f, the former module's is %.3f, plugin.max_error_ratio allows %s more); the first: %s",
+		ErrPluginErrs, t.refused, t.records, model, t.share(), former.share(), strconv.FormatFloat(allowed, 'f', -1, 64), t.first)}
+}
+
+// tallyKeyed counts the rows that came to a keyed model's plugin: those that its
+// operator did not refuse itself.
+func (e *epoch) tallyKeyed(k *keyed, rows record.Batch, rejects []record.Reject) {
+	if k.Plugin == nil {
+		return
+	}
+	counted := tally{records: int64(len(rows.Records) - len(rejects))}
+	for _, r := range rejects {
+		if !r.ByPlugin {
+			continue
+		}
+		if counted.refused == 0 {
+			counted.first = refusalText(rows.Source, r)
+		}
+		counted.records++
+		counted.refused++
+	}
+	sum := e.tallies[k.Name]
+	sum.add(counted)
+	e.tallies[k.Name] = sum
+}
+
+// refusalText is a refusal for messages.
+func refusalText(source *record.Slice, r record.Reject) string {
+	return fmt.Sprintf("%s at offset %d, %s: %s", source.TopicPartition, source.Records[r.Record].Offset, r.Code, r.Message)
 }
 
 // formerRefusals is what the last record tells of the modules that it names:

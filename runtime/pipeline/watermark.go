@@ -18,10 +18,11 @@ type watermarks struct {
 	models   []Model
 	trackers map[string]*watermark.Tracker
 	recorded map[string]record.Watermark
+	ends     map[record.TopicPartition]int64
 }
 
 func newWatermarks(parts Parts) watermarks {
-	w := watermarks{models: parts.Models, trackers: map[string]*watermark.Tracker{}, recorded: parts.Start.Watermarks}
+	w := watermarks{models: parts.Models, trackers: map[string]*watermark.Tracker{}, recorded: parts.Start.Watermarks, ends: parts.Ends}
 	for _, m := range parts.Models {
 		w.trackers[m.Name] = watermark.New(m.EventTime.Policy, w.state(m.Name))
 	}
@@ -73,7 +74,7 @@ func (w *watermarks) next(readers []*reader, decided int64) map[string]record.Wa
 	states := make(map[string]record.Watermark, len(w.trackers))
 	for _, r := range readers {
 		for _, m := range r.models {
-			states[m.Name] = w.trackers[m.Name].Next(r.assigned(m.Topic), decided)
+			states[m.Name] = w.trackers[m.Name].Next(r.assigned(m.Topic, w.ends), decided)
 		}
 	}
 	return states
@@ -112,12 +113,13 @@ func (w *watermarks) discard() {
 	}
 }
 
-// assigned lists the TopicPartitions of a topic.
-func (r *reader) assigned(topic string) []record.TopicPartition {
-	var all []record.TopicPartition
+// assigned lists the TopicPartitions of a topic; ends are where they ended when
+// the pipeline began.
+func (r *reader) assigned(topic string, ends map[record.TopicPartition]int64) []watermark.Assigned {
+	var all []watermark.Assigned
 	for _, position := range r.at.sorted() {
 		if position.Topic == topic {
-			all = append(all, position.TopicPartition)
+			all = append(all, watermark.Assigned{TopicPartition: position.TopicPartition, Behind: position.Offset < ends[position.TopicPartition]})
 		}
 	}
 	return all

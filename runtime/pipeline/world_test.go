@@ -31,7 +31,11 @@ type world struct {
 	memory   *tables     // the catalog of a search
 	catalog  openCatalog // for looking; processes open their own
 	models   []modelSpec
-	censuses []censusOf     // keyed models
+	censuses []censusOf // keyed models
+	plugged  bool       // these have a plugin: see censusplugin_test.go
+	// maxErrorRatio is plugin.max_error_ratio of censuses.
+	maxErrorRatio float64
+
 	separate bool           // the catalog commits one table at a time
 	late     []func() error // commits that are still on their way
 

@@ -84,6 +84,8 @@ type Reject struct {
 	Code    string // reason code, one of the constants below or a plugin's own
 	Message string // for a person: what was wrong, what was expected
 	Column  string // the column at fault, "" if none in particular
+	// ByPlugin: the plugin of a keyed model refuses the row, not its operator.
+	ByPlugin bool
 }
 
 // Reason codes of dead letters. A plugin's row errors carry codes of its own.

@@ -55,7 +55,7 @@ func (t *taking) accumulate(ctx context.Context) error {
 		if e.Row < 0 || e.Row >= len(order) {
 			return fmt.Errorf("BUG: the plugin refuses row %d of %d", e.Row, len(order))
 		}
-		t.refuse(order[e.Row], e.Code, e.Column, e.Message)
+		t.refuseByPlugin(order[e.Row], e.Code, e.Column, e.Message)
 	}
 	if len(update.Errors) > 0 {
 		return nil
@@ -206,7 +206,7 @@ func (t *taking) refuseBridge(session int32, e RowError) {
 	t.plan.failed = true
 	for row, slot := range t.slots {
 		if slot == session {
-			t.refuse(row, e.Code, e.Column, "sessions that the event joins cannot be merged: "+e.Message)
+			t.refuseByPlugin(row, e.Code, e.Column, "sessions that the event joins cannot be merged: "+e.Message)
 		}
 	}
 }

@@ -36,46 +36,73 @@ func (o *Operator) End(ctx context.Context, watermark int64) (record.Changelog, 
 	return changes, failed, nil
 }
 
+// end ends the epoch of what is held, and with it of a bounded number of keys
+// whose timers have come; then that of others, as long as there are any. So an
+// end at which most sessions are over, as after a quiet night, needs no more
+// memory than another, but for the rows that it makes.
 func (o *Operator) end(ctx context.Context, watermark int64) (record.Changelog, []SessionError, error) {
 	if err := o.ready(watermark); err != nil {
 		return record.Changelog{}, nil, err
 	}
-	if err := o.holdDue(watermark); err != nil {
-		return record.Changelog{}, nil, err
+	var all changes
+	defer all.release()
+	for from := []byte{spaceTimers}; ; o.release() {
+		var err error
+		if from, err = o.holdDue(from, watermark); err != nil {
+			return record.Changelog{}, nil, err
+		}
+		if err = o.endHeld(ctx, watermark, &all); err != nil {
+			return record.Changelog{}, nil, err
+		}
+		if from == nil {
+			break
+		}
 	}
+	joined, err := all.join(o.mem)
+	return joined, all.failed, err
+}
+
+// endHeld ends the epoch of the keys that are held.
+func (o *Operator) endHeld(ctx context.Context, watermark int64, all *changes) error {
 	e := &ending{Operator: o, watermark: watermark, keys: o.sortedKeys()}
 	defer func() { e.made.release() }()
 	e.choose()
 	if err := e.emit(ctx); err != nil {
-		return record.Changelog{}, nil, err
+		return err
 	}
 	slices.SortFunc(e.removed, func(a, b row) int {
 		return cmp.Or(bytes.Compare(o.keys.key(a.key), o.keys.key(b.key)), cmp.Compare(a.named, b.named))
 	})
-	changes, err := e.changelog()
+	log, err := e.changelog()
 	if err != nil {
-		return record.Changelog{}, nil, err
+		return err
 	}
-	if err := e.write(); err != nil {
-		changes.Release()
-		return record.Changelog{}, nil, err
-	}
-	return changes, e.failed, nil
+	all.add(log, e.failed)
+	return e.write()
 }
 
-// holdDue reads the keys whose timers have come.
-func (o *Operator) holdDue(watermark int64) error {
+// dueAtOnce bounds the keys that are held for their timers.
+const dueAtOnce = 64 << 10
+
+// holdDue reads keys whose timers have come, from a timer on. It returns the
+// timer to go on from, nil if that was the last.
+func (o *Operator) holdDue(from []byte, watermark int64) ([]byte, error) {
 	if watermark == record.NoTime {
-		return nil
+		return nil, nil
 	}
 	known := len(o.entries)
-	from, to := []byte{spaceTimers}, []byte{spaceTimers + 1}
+	to := []byte{spaceTimers + 1}
 	if watermark < math.MaxInt64 {
 		to = timerKey(nil, watermark+1, nil)
 	}
+	var next []byte
 	err := o.state.Scan(from, to, func(key, _ []byte) (bool, error) {
 		if len(key) < timerHead {
 			return false, fmt.Errorf("%w: a timer %x is too short", ErrState, key)
+		}
+		if len(o.entries)-known == o.dueAtOnce {
+			next = bytes.Clone(key)
+			return false, nil
 		}
 		if _, fresh := o.keys.id(key[timerHead:]); fresh {
 			o.hold()
@@ -83,9 +110,9 @@ func (o *Operator) holdDue(watermark int64) error {
 		return true, nil
 	})
 	if err != nil {
-		return fmt.Errorf("read due sessions: %w", err)
+		return nil, fmt.Errorf("read due sessions: %w", err)
 	}
-	return o.load(known)
+	return next, o.load(known)
 }
 
 // sortedKeys is all keys that are held, in the order of their bytes: rows of
@@ -225,7 +252,7 @@ func (e *ending) changelog() (record.Changelog, error) {
 	if len(ops) == 0 {
 		return record.Changelog{}, nil
 	}
-	rows, err := e.join(e.made, removed)
+	rows, err := e.table(e.made, removed)
 	if err != nil {
 		return record.Changelog{}, err
 	}

@@ -22,6 +22,7 @@ type Operator struct {
 	written   Stats // as State has them
 	known     bool  // stats were read
 	watermark int64 // of the last End
+	dueAtOnce int   // tests hold fewer
 	scratch   scratch
 }
 
@@ -47,7 +48,7 @@ func (p *Program) Open(state State) (*Operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Operator{Program: p, state: state, set: set, held: held{keys: newKeyTable()}, watermark: record.NoTime}
+	o := &Operator{Program: p, state: state, set: set, held: held{keys: newKeyTable()}, watermark: record.NoTime, dueAtOnce: dueAtOnce}
 	if p.plugin != nil {
 		if o.initial, err = p.initialState(); err != nil {
 			return nil, fmt.Errorf("sessions of %s: %w", p.spec.Model, err)

@@ -23,7 +23,7 @@ func TestRowsThatBridgeSessionsThatCannotBeMergedAreRefused(t *testing.T) {
 		t.Fatalf("%d rows were taken, rejects %+v", taken, rejects)
 	}
 	for _, r := range rejects {
-		if r.Code != "apart" || r.Message != "sessions that the event joins cannot be merged: no merge" {
+		if !r.ByPlugin || r.Code != "apart" || r.Message != "sessions that the event joins cannot be merged: no merge" {
 			t.Errorf("reject %+v", r)
 		}
 	}
@@ -54,7 +54,7 @@ func TestRowsThatAPluginRefusesLeaveNoTrace(t *testing.T) {
 	unlucky := at(9, "bridge")
 	unlucky.bytes = int64(refusedBytes)
 	taken, rejects := take(t, o, record.NoTime, at(0, "a"), unlucky, at(18, "b"))
-	want := record.Reject{Record: 1, OfRow: true, Code: "unlucky", Column: "bytes", Message: "13"}
+	want := record.Reject{Record: 1, OfRow: true, Code: "unlucky", Column: "bytes", Message: "13", ByPlugin: true}
 	if taken != 2 || len(rejects) != 1 || rejects[0] != want {
 		t.Fatalf("%d rows were taken, rejects %+v, want %+v", taken, rejects, want)
 	}

@@ -49,8 +49,14 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.intact = g.IntN(2) == 0
 	w.memory = memory.NewCheckedAllocator(scribbler{memory.DefaultAllocator})
 	w.spec.Allocator = w.memory
-	w.op = open(t, w.spec, w.state)
+	w.open()
 	return w
+}
+
+// open begins with the state, and few keys whose timers come at once.
+func (w *world) open() {
+	w.op = open(w.t, w.spec, w.state)
+	w.op.dueAtOnce = 1 + w.g.IntN(4)
 }
 
 func (w *world) duration(n int64) time.Duration { return time.Duration(n) * us }
@@ -99,7 +105,7 @@ func (w *world) epoch(some, rest []event) {
 	w.advance(rest)
 	w.end()
 	if w.g.IntN(4) == 0 { // another process goes on
-		w.op = open(w.t, w.spec, w.state)
+		w.open()
 	}
 }
 

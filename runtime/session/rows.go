@@ -250,9 +250,10 @@ func (h *heads) about(o *Operator, row int) SessionError {
 	}
 }
 
-// join is the rows of several, with the columns of the table.
-func (o *Operator) join(some ...*made) (arrow.RecordBatch, error) {
+// table is the rows of several, with the columns of the table.
+func (o *Operator) table(some ...*made) (arrow.RecordBatch, error) {
 	var parts []arrow.RecordBatch
+	defer func() { releaseAll(parts) }()
 	for _, m := range some {
 		if m == nil || m.rows == nil || m.rows.NumRows() == 0 {
 			continue
@@ -263,36 +264,7 @@ func (o *Operator) join(some ...*made) (arrow.RecordBatch, error) {
 		}
 		parts = append(parts, newBatch(o.output, columns, m.rows.NumRows()))
 	}
-	defer func() {
-		for _, p := range parts {
-			p.Release()
-		}
-	}()
-	if len(parts) == 1 {
-		parts[0].Retain()
-		return parts[0], nil
-	}
-	columns := make([]arrow.Array, len(o.chosen))
-	defer func() {
-		for _, c := range columns {
-			if c != nil {
-				c.Release()
-			}
-		}
-	}()
-	rows := int64(0)
-	for i := range columns {
-		arrays := make([]arrow.Array, len(parts))
-		for j, p := range parts {
-			arrays[j] = p.Column(i)
-		}
-		var err error
-		if columns[i], err = array.Concatenate(arrays, o.mem); err != nil {
-			return nil, fmt.Errorf("join changes: column %s: %w", o.output.Field(i).Name, err)
-		}
-		rows = int64(columns[i].Len())
-	}
-	return newBatch(o.output, columns, rows), nil
+	return joinRows(parts, o.mem)
 }
 
 func newBatch(schema *arrow.Schema, columns []arrow.Array, rows int64) arrow.RecordBatch {

@@ -128,7 +128,7 @@ func TestRejectsSayWhy(t *testing.T) {
 		t.Errorf("%d rows were taken, want 1", taken)
 	}
 	want := []record.Reject{
-		{Record: 0, OfRow: true, Code: record.CodeLate, Column: "at", Message: "event time 1970-01-01T00:00:00.000005Z is late by 0s: the watermark is at 1970-01-01T00:00:00.00002Z, and sessions of visits take events up to 15µs before it (gap 10µs and allowed_lateness 5µs); calve reconcile --model visits computes sessions anew from staging"},
+		{Record: 0, OfRow: true, Code: record.CodeLate, Column: "at", Message: "event time 1970-01-01T00:00:00.000005Z is late by 0s: the watermark is at 1970-01-01T00:00:00.00002Z, and sessions of visits take events up to 15µs before it (gap 10µs and allowed_lateness 5µs); raise allowed_lateness and run calve with --reset-model visits, which computes sessions anew from the staging table"},
 		{Record: 2, OfRow: true, Code: record.CodeNullEventTime, Column: "at", Message: "event time at is null: the event belongs to no session"},
 		{Record: 3, OfRow: true, Code: record.CodeNullKey, Column: "user_id", Message: "key column user_id is null: the event belongs to no session"},
 		{Record: 4, OfRow: true, Row: 2, Code: record.CodeExpression, Message: "aggregate max(10 % bytes): division by zero: 10 % 0"},

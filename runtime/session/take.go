@@ -117,7 +117,8 @@ func (t *taking) column(name string) (arrow.Array, error) {
 	if c := t.rows.Column(at[0]); arrow.TypeEqual(c.DataType(), want) {
 		return c, nil
 	}
-	return nil, fmt.Errorf("BUG: column %s is %s, sessions were compiled for %s", name, t.rows.Column(at[0]).DataType(), want)
+	have := record.FormatType(t.rows.Column(at[0]).DataType())
+	return nil, fmt.Errorf("column %s is %s in the table of the model that they read, and declared as %s there; declare it as %s", name, have, record.FormatType(want), have)
 }
 
 func (t *taking) release() {
@@ -136,6 +137,14 @@ func (t *taking) refuse(row int, code, column, message string) {
 	t.refused = append(t.refused, refusal{row, record.Reject{
 		Record: t.batch.Records[row], OfRow: true, Row: t.ordinals[row], Code: code, Column: column, Message: message,
 	}})
+}
+
+// refuseByPlugin makes a reject of a row that the plugin refuses.
+func (t *taking) refuseByPlugin(row int, code, column, message string) {
+	before := len(t.refused)
+	if t.refuse(row, code, column, message); len(t.refused) > before {
+		t.refused[before].ByPlugin = true
+	}
 }
 
 // judge refuses rows without a time or a key, and late ones.
@@ -164,7 +173,7 @@ func (t *taking) judge() {
 
 func (t *taking) lateMessage(at int64) string {
 	by := time.Duration(t.watermark-t.lateAt(at)) * time.Microsecond
-	return fmt.Sprintf("event time %s is late by %s: the watermark is at %s, and sessions of %s take events up to %s before it (gap %s and allowed_lateness %s); calve reconcile --model %s computes sessions anew from staging",
+	return fmt.Sprintf("event time %s is late by %s: the watermark is at %s, and sessions of %s take events up to %s before it (gap %s and allowed_lateness %s); raise allowed_lateness and run calve with --reset-model %s, which computes sessions anew from the staging table",
 		timeText(at), by, timeText(t.watermark), t.spec.Model, t.spec.Gap+t.spec.Lateness, t.spec.Gap, t.spec.Lateness, t.spec.Model)
 }
 

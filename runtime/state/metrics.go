@@ -10,6 +10,7 @@ type Metrics struct {
 	CacheMisses    int64
 	ReadLevels     int   // how many files one key may be looked for in
 	CompactionDebt int64 // estimated bytes that compactions have still to rewrite
+	Working        int64 // flushes and compactions that run now
 	FlushedBytes   int64 // since the state was opened or put back
 	CompactedBytes int64 // likewise
 }
@@ -32,6 +33,7 @@ func (s *Store) Metrics() Metrics {
 		CacheMisses:    m.BlockCache.Misses,
 		ReadLevels:     m.ReadAmp(),
 		CompactionDebt: int64(m.Compact.EstimatedDebt),
+		Working:        m.Compact.NumInProgress + m.Flush.NumInProgress,
 		FlushedBytes:   int64(total.TableBytesFlushed),
 		CompactedBytes: int64(total.TableBytesCompacted),
 	}

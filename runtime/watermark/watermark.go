@@ -23,6 +23,12 @@ type Policy struct {
 	MaxFuture         time.Duration // an event time farther ahead of the clock moves nothing; 0 is no bound
 }
 
+// Assigned is a TopicPartition that a model reads.
+type Assigned struct {
+	record.TopicPartition
+	Behind bool // it has records from before the process began that are still to be read
+}
+
 // Tracker follows one model's watermark. It is not safe for concurrent use.
 type Tracker struct {
 	policy Policy
@@ -103,11 +109,17 @@ func (t *Tracker) part(tp record.TopicPartition, now int64) *part {
 //
 // One that has not delivered yet holds the watermark back until it is idle.
 // When all are idle none holds it back, so that it is where the last of them
-// left it.
-func (t *Tracker) Next(assigned []record.TopicPartition, decided int64) record.Watermark {
+// left it. One that is behind, with records that nobody has read yet, is not
+// silent, however long ago it was heard: else what waited while nothing ran
+// would be late.
+func (t *Tracker) Next(assigned []Assigned, decided int64) record.Watermark {
 	s := record.Watermark{At: t.at, Seen: t.at}
 	lowest, highest := int64(math.MaxInt64), record.NoTime
 	active := false
+	behind := map[record.TopicPartition]bool{}
+	for _, a := range assigned {
+		behind[a.TopicPartition] = a.Behind
+	}
 	for _, tp := range sorted(t.parts, assigned) {
 		p, known := t.parts[tp]
 		if !known {
@@ -117,7 +129,7 @@ func (t *Tracker) Next(assigned []record.TopicPartition, decided int64) record.W
 		if p.seen {
 			next.HeardAt = max(decided, p.heard)
 		}
-		next.Idle = t.policy.IdleTimeout > 0 && decided-next.HeardAt >= t.policy.IdleTimeout.Microseconds()
+		next.Idle = t.policy.IdleTimeout > 0 && decided-next.HeardAt >= t.policy.IdleTimeout.Microseconds() && !behind[tp]
 		highest = max(highest, next.Newest)
 		if !next.Idle {
 			active, lowest = true, min(lowest, next.Newest)
@@ -134,8 +146,11 @@ func (t *Tracker) Next(assigned []record.TopicPartition, decided int64) record.W
 }
 
 // sorted are the TopicPartitions known and assigned, in order.
-func sorted(known map[record.TopicPartition]*part, assigned []record.TopicPartition) []record.TopicPartition {
-	all := slices.AppendSeq(slices.Clone(assigned), maps.Keys(known))
+func sorted(known map[record.TopicPartition]*part, assigned []Assigned) []record.TopicPartition {
+	all := slices.Collect(maps.Keys(known))
+	for _, a := range assigned {
+		all = append(all, a.TopicPartition)
+	}
 	slices.SortFunc(all, record.TopicPartition.Compare)
 	return slices.Compact(all)
 }

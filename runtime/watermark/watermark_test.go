@@ -13,13 +13,14 @@ import (
 var (
 	left  = record.TopicPartition{Topic: "events", Partition: 0}
 	right = record.TopicPartition{Topic: "events", Partition: 1}
-	both  = []record.TopicPartition{left, right}
+	alone = []Assigned{{TopicPartition: left}}
+	both  = []Assigned{{TopicPartition: left}, {TopicPartition: right}}
 )
 
 const second = int64(1_000_000)
 
 // end decides an epoch at a time and returns its watermark.
-func end(t *Tracker, assigned []record.TopicPartition, decided int64) int64 {
+func end(t *Tracker, assigned []Assigned, decided int64) int64 {
 	next := t.Next(assigned, decided)
 	t.Restore(&next)
 	return next.At
@@ -40,7 +41,7 @@ func TestTheSlowestPartitionHoldsTheWatermark(t *testing.T) {
 func TestTheWatermarkNeverGoesBack(t *testing.T) {
 	w := New(Policy{}, nil)
 	w.Observe(left, []int64{30 * second}, 40*second)
-	end(w, []record.TopicPartition{left}, 40*second)
+	end(w, alone, 40*second)
 	w.Observe(right, []int64{5 * second}, 41*second) // a partition that is new
 	if got, want := end(w, both, 41*second), 30*second; got != want {
 		t.Errorf("got %d, want %d", got, want)
@@ -78,7 +79,7 @@ func TestWhenAllAreSilentTheNewestEventDecides(t *testing.T) {
 func TestTimesFarInTheFutureMoveNothing(t *testing.T) {
 	w := New(Policy{MaxFuture: time.Hour}, nil)
 	w.Observe(left, []int64{10 * second, 7200 * second, 3700 * second}, 100*second)
-	if got, want := end(w, []record.TopicPartition{left}, 100*second), 3700*second; got != want {
+	if got, want := end(w, alone, 100*second), 3700*second; got != want {
 		t.Errorf("got %d, want %d", got, want)
 	}
 }
@@ -94,7 +95,7 @@ func TestARestartDecidesAlike(t *testing.T) {
 		last := record.NoTime
 		for now := int64(0); now < 200*second; now += random.Int64N(15 * second) {
 			fresh := New(policy, recorded)
-			for _, tp := range both {
+			for _, tp := range []record.TopicPartition{left, right} {
 				if random.IntN(3) == 0 {
 					times := []int64{now + random.Int64N(200*second) - 100*second}
 					lasting.Observe(tp, times, now)
@@ -127,4 +128,33 @@ func roundTrip(t *testing.T, s record.Watermark) *record.Watermark {
 		t.Fatal(err)
 	}
 	return &back
+}
+
+func TestAPartitionThatIsBehindIsNotSilent(t *testing.T) {
+	w := New(Policy{IdleTimeout: time.Minute}, nil)
+	w.Observe(left, []int64{10 * second}, 100*second)
+	w.Observe(right, []int64{10 * second}, 100*second)
+	end(w, both, 100*second)
+	// An hour later a process begins, and reads one of them first.
+	w.Observe(left, []int64{3000 * second}, 3700*second)
+	behind := []Assigned{{TopicPartition: left}, {TopicPartition: right, Behind: true}}
+	if got, want := end(w, behind, 3700*second), 10*second; got != want {
+		t.Errorf("with records still to be read: got %d, want %d", got, want)
+	}
+	if got, want := end(w, both, 3701*second), 3000*second; got != want {
+		t.Errorf("once they are: got %d, want %d", got, want)
+	}
+}
+
+func TestAnEpochIsDueUntilOperatorsHaveSeenTheWatermark(t *testing.T) {
+	w := New(Policy{}, nil)
+	w.Observe(left, []int64{10 * second}, 100*second)
+	end(w, alone, 100*second)
+	if w.Settled() {
+		t.Error("settled before any operator has seen the watermark")
+	}
+	end(w, alone, 101*second)
+	if !w.Settled() {
+		t.Error("not settled after an epoch in which they did")
+	}
 }

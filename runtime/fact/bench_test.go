@@ -1,0 +1,62 @@
+package fact
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/calvelake/calve/runtime/record"
+)
+
+// BenchmarkFact takes rows of new facts, and ends their epoch, as rows a second.
+func BenchmarkFact(b *testing.B) {
+	for _, v := range []struct {
+		name   string
+		joins  bool
+		append bool
+	}{{"alone", false, false}, {"appended", false, true}, {"joined", true, false}} {
+		b.Run(v.name, func(b *testing.B) {
+			const rows, batches = 10_000, 10
+			spec := ordersSpec(b)
+			if !v.joins {
+				spec.Joins, spec.Derive, spec.Columns = nil, spec.Derive[:1], []string{"user", "amount", "gross"}
+			}
+			if v.append {
+				spec.OnUpdate, spec.Milestones = Append, nil
+			}
+			offset := int64(0)
+			for b.Loop() {
+				o := open(b, spec, newMemoryState())
+				for range batches {
+					b.StopTimer()
+					var orders, readings []stagingRow
+					for range rows {
+						user, at := fmt.Sprintf("user %d", offset%5000), offset
+						orders = append(orders, order(offset, fmt.Sprintf("order %d", offset), at, user, at, at+10, offset%100, "paid"))
+						readings = append(readings, reading(offset, user, at+5, offset%200))
+						offset++
+					}
+					left, right := batchOf(orderFields(), orders), batchOf(readingFields(), readings)
+					b.StartTimer()
+					if _, err := o.Take(b.Context(), "stg_orders", left, record.NoTime); err != nil {
+						b.Fatal(err)
+					}
+					if v.joins {
+						if _, err := o.Take(b.Context(), "stg_readings", right, record.NoTime); err != nil {
+							b.Fatal(err)
+						}
+					}
+					b.StopTimer()
+					left.Release()
+					right.Release()
+					b.StartTimer()
+				}
+				log, failed, err := o.End(b.Context(), record.NoTime)
+				if err != nil || len(failed) > 0 || log.Len() != rows*batches {
+					b.Fatalf("%d changes, %v, %v", log.Len(), failed, err)
+				}
+				log.Release()
+			}
+			b.ReportMetric(float64(b.N)*rows*batches/b.Elapsed().Seconds(), "rows/s")
+		})
+	}
+}

@@ -1,0 +1,270 @@
+package fact
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/rowcodec"
+)
+
+// made is rows of facts, with the columns of the table.
+type made struct {
+	rows    arrow.RecordBatch // nil for none
+	leftOut []bool            // of rows: where is not true
+	bad     []bool            // of rows: it could not be computed
+	errors  []RowError        // the first of each of those
+}
+
+func (m *made) release() {
+	if m.rows != nil {
+		m.rows.Release()
+	}
+}
+
+// rowBuilder makes rows of facts. Its columns are those that expressions see.
+type rowBuilder struct {
+	*Operator
+	list    []candidate
+	base    arrow.RecordBatch
+	fields  []arrow.Field
+	columns []arrow.Array
+	owned   []interface{ Release() }
+	made    *made
+}
+
+func (o *Operator) newBuilder(list []candidate) (*rowBuilder, error) {
+	rows := make([][]byte, len(list))
+	for i, c := range list {
+		rows[i] = c.shown.row
+	}
+	base, err := rowcodec.Batch(o.base, rows, o.mem)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	b := &rowBuilder{Operator: o, list: list, base: base, made: &made{leftOut: make([]bool, len(list)), bad: make([]bool, len(list))}}
+	b.owned = append(b.owned, base)
+	b.add(base.Schema().Fields(), base.Columns())
+	return b, nil
+}
+
+func (b *rowBuilder) release() {
+	for _, a := range b.owned {
+		a.Release()
+	}
+}
+
+func (b *rowBuilder) add(fields []arrow.Field, columns []arrow.Array) {
+	b.fields, b.columns = append(b.fields, fields...), append(b.columns, columns...)
+}
+
+// fail says why a fact has no row; the first reason counts.
+func (b *rowBuilder) fail(row int, path, column, message string) {
+	if b.made.bad[row] {
+		return
+	}
+	b.made.bad[row] = true
+	b.made.errors = append(b.made.errors, RowError{Key: keyText(b.spec.Grain, pick(b.base.Columns(), b.grain), row), Path: path, Column: column, Message: message})
+}
+
+// eval computes an expression over columns.
+func (b *rowBuilder) eval(c *compiledColumn, fields []arrow.Field, columns []arrow.Array) (arrow.Array, error) {
+	rows := newBatch(arrow.NewSchema(fields, nil), columns, len(b.list))
+	defer rows.Release()
+	values, faults, err := c.Eval(rows, b.mem)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.path, err)
+	}
+	b.owned = append(b.owned, values)
+	for _, f := range faults {
+		b.fail(f.Row, c.path, c.name, f.Message)
+	}
+	return values, nil
+}
+
+// make makes the rows, of what is kept of the facts.
+func (b *rowBuilder) make() (*made, error) {
+	for _, step := range []func() error{b.addJoins, b.addMilestones, b.addDerived, b.judge} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	columns := make([]arrow.Array, 0, b.output.NumFields())
+	if b.spec.SurrogateKey != "" {
+		key, err := b.surrogate()
+		if err != nil {
+			return nil, err
+		}
+		columns = append(columns, key)
+	}
+	for _, name := range slices.Concat(b.fixed, b.chosen) {
+		at := slices.IndexFunc(b.fields, func(have arrow.Field) bool { return have.Name == name })
+		columns = append(columns, b.columns[at])
+	}
+	if b.spec.OnDelete == DeleteSoft {
+		columns = append(columns, b.deleted())
+	}
+	columns = append(columns, b.newest()...)
+	b.made.rows = newBatch(b.output, columns, len(b.list))
+	return b.made, nil
+}
+
+// addJoins adds the columns of joins.
+func (b *rowBuilder) addJoins() error {
+	for _, j := range b.joins {
+		rows := make([][]byte, len(b.list))
+		for i, c := range b.list {
+			rows[i] = c.kept.joins[j.index].values
+		}
+		values, err := b.decode(j.values, rows)
+		if err != nil {
+			return fmt.Errorf("%s: %w", j.path(""), err)
+		}
+		if len(j.spec.Copy) > 0 {
+			b.add(j.fields, values.Columns())
+			continue
+		}
+		fields, columns := slices.Concat(b.base.Schema().Fields(), j.values.Fields()), slices.Concat(b.base.Columns(), values.Columns())
+		for i := range j.aggregates {
+			made, err := b.eval(&j.aggregates[i], fields, columns)
+			if err != nil {
+				return err
+			}
+			b.add(j.fields[i:i+1], []arrow.Array{made})
+		}
+	}
+	return nil
+}
+
+func (b *rowBuilder) decode(schema *arrow.Schema, rows [][]byte) (arrow.RecordBatch, error) {
+	batch, err := rowcodec.Batch(schema, rows, b.mem)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	b.owned = append(b.owned, batch)
+	return batch, nil
+}
+
+func (b *rowBuilder) addMilestones() error {
+	if len(b.milestones) == 0 {
+		return nil
+	}
+	rows := make([][]byte, len(b.list))
+	for i, c := range b.list {
+		for _, m := range c.kept.milestones {
+			if len(m.value) == 0 {
+				rows[i] = append(rows[i], 0) // a null
+			} else {
+				rows[i] = append(rows[i], m.value...)
+			}
+		}
+	}
+	values, err := b.decode(b.filled, rows)
+	if err != nil {
+		return fmt.Errorf("milestones: %w", err)
+	}
+	b.add(b.filled.Fields(), values.Columns())
+	return nil
+}
+
+// addDerived computes the derived columns, each over those before it.
+func (b *rowBuilder) addDerived() error {
+	for i := range b.derive {
+		c := &b.derive[i]
+		values, err := b.eval(c, b.fields, b.columns)
+		if err != nil {
+			return err
+		}
+		b.add([]arrow.Field{{Name: c.name, Type: c.Type(), Nullable: true}}, []arrow.Array{values})
+	}
+	return nil
+}
+
+// judge leaves out the rows that do not meet the condition.
+func (b *rowBuilder) judge() error {
+	if b.where == nil {
+		return nil
+	}
+	values, err := b.eval(b.where, b.base.Schema().Fields(), b.base.Columns())
+	if err != nil {
+		return err
+	}
+	meets := values.(*array.Boolean)
+	for i := range b.list {
+		b.made.leftOut[i] = meets.IsNull(i) || !meets.Value(i)
+	}
+	return nil
+}
+
+// surrogate is the surrogate keys: of the grain, and with append the position
+// (invariant 8).
+func (b *rowBuilder) surrogate() (arrow.Array, error) {
+	parts := pick(b.base.Columns(), b.grain)
+	if b.appended {
+		parts = append(parts, pick(b.base.Columns(), b.Program.columns([]string{record.ColumnTopic, record.ColumnPartition, record.ColumnOffset, record.ColumnRow}))...)
+	}
+	keys, err := record.SurrogateKeys(parts, b.mem)
+	if err != nil {
+		return nil, err
+	}
+	b.owned = append(b.owned, keys)
+	return keys, nil
+}
+
+func (b *rowBuilder) deleted() arrow.Array {
+	values := array.NewBooleanBuilder(b.mem)
+	defer values.Release()
+	for _, c := range b.list {
+		values.Append(c.kept.isDeleted(c.shown))
+	}
+	made := values.NewArray()
+	b.owned = append(b.owned, made)
+	return made
+}
+
+// newest is the times of the newest record that each row was made of.
+func (b *rowBuilder) newest() []arrow.Array {
+	stamps := make([]stamp, len(b.list))
+	recorded, ingested := b.base.Column(b.recordedAt).(*array.Timestamp), b.base.Column(b.ingestedAt).(*array.Timestamp)
+	for i, c := range b.list {
+		stamps[i] = stampOf(recorded, ingested, i)
+		for _, j := range c.kept.joins {
+			if j.known {
+				stamps[i] = stamps[i].max(j.newest)
+			}
+		}
+		if !c.shown.gone && c.kept.isDeleted(c.shown) {
+			stamps[i] = stamps[i].max(c.kept.deletion)
+		}
+	}
+	return []arrow.Array{b.times(stamps, func(s stamp) int64 { return s.recorded }), b.times(stamps, func(s stamp) int64 { return s.ingested })}
+}
+
+func stampOf(recorded, ingested *array.Timestamp, row int) stamp {
+	s := noStamp
+	if recorded.IsValid(row) {
+		s.recorded = int64(recorded.Value(row))
+	}
+	if ingested.IsValid(row) {
+		s.ingested = int64(ingested.Value(row))
+	}
+	return s
+}
+
+func (b *rowBuilder) times(stamps []stamp, of func(stamp) int64) arrow.Array {
+	values := array.NewTimestampBuilder(b.mem, record.Timestamptz)
+	defer values.Release()
+	for _, s := range stamps {
+		if at := of(s); at == record.NoTime {
+			values.AppendNull()
+		} else {
+			values.Append(arrow.Timestamp(at))
+		}
+	}
+	made := values.NewArray()
+	b.owned = append(b.owned, made)
+	return made
+}
