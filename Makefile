@@ -42,7 +42,7 @@ interop: ## the same against real Kafka, MinIO and engines (installs them)
 
 .PHONY: bench
 bench: ## the benchmarks: make bench [BENCHTIME=10x]
-	@for module in . $(BENCHES); do (cd $$module && $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...) || exit 1; done
+	@for module in . $(BENCHES); do (cd $$module && $(GO) test -timeout 3h -run '^$$' -bench . -benchtime $(BENCHTIME) ./...) || exit 1; done
 
 .PHONY: figures
 figures: plugins ## the figures that the documentation quotes, "name value" a line

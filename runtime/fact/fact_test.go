@@ -63,7 +63,7 @@ func TestRowsWhoseJoinIsOverAreLate(t *testing.T) {
 	end(t, o, tb, record.NoTime)
 
 	rejects := take(t, o, "stg_readings", readingFields(), 111, reading(3, "ann", int64(11), int64(70)), reading(4, "ann", int64(12), int64(90)))
-	if len(rejects) != 1 || rejects[0].Code != record.CodeLate || rejects[0].Record != 0 || !strings.Contains(rejects[0].Message, "late by 0s") || !strings.Contains(rejects[0].Message, "calve reconcile --model orders") {
+	if len(rejects) != 1 || rejects[0].Code != record.CodeLate || rejects[0].Record != 0 || !strings.Contains(rejects[0].Message, "late by 0s") || !strings.Contains(rejects[0].Message, "--reset-model orders") {
 		t.Errorf("late reading: got %+v", rejects)
 	}
 	rejects = take(t, o, "stg_orders", orderFields(), 111, order(2, "b", 10, "ann", int64(11), int64(300), int64(5), "new"), order(3, "c", 10, "ann", int64(12), int64(300), int64(5), "new"))

@@ -265,7 +265,7 @@ func (l *leftRows) late(e *entry, row int) string {
 			continue
 		}
 		by := time.Duration(l.watermark-after(from, l.lateness)) * time.Microsecond
-		return fmt.Sprintf("%s %s is late by %s: the watermark is at %s, and rows of %s are kept for %s to be joined; calve reconcile --model %s computes facts anew from staging",
+		return fmt.Sprintf("%s %s is late by %s: the watermark is at %s, and rows of %s are kept for %s to be joined; raise allowed_lateness, or let the model begin anew with --reset-model %s",
 			j.spec.Within.From, timeText(from), by, timeText(l.watermark), j.spec.To.Model, l.spec.Lateness, l.spec.Model)
 	}
 	return ""

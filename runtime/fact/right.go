@@ -115,7 +115,7 @@ func (t *taking) rights(j *join) error {
 		}
 		if after(at, t.lateness) <= t.watermark {
 			by := time.Duration(t.watermark-after(at, t.lateness)) * time.Microsecond
-			t.refuse(row, record.CodeLate, j.spec.Within.Time, fmt.Sprintf("%s %s is late by %s: the watermark is at %s, and fact %s takes rows of %s up to %s before it; calve reconcile --model %s computes facts anew from staging",
+			t.refuse(row, record.CodeLate, j.spec.Within.Time, fmt.Sprintf("%s %s is late by %s: the watermark is at %s, and fact %s takes rows of %s up to %s before it; raise allowed_lateness, or let the model begin anew with --reset-model %s",
 				j.spec.Within.Time, timeText(at), by, timeText(t.watermark), t.spec.Model, j.spec.To.Model, t.spec.Lateness, t.spec.Model))
 		}
 		if _, refused := t.refused[row]; refused {

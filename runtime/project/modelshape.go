@@ -76,7 +76,7 @@ func eventTime(doc string) field[Model] {
 }
 
 func lateness(fallback string) field[Model] {
-	return key("allowed_lateness", duration, func(m *Model) *time.Duration { return &m.AllowedLateness }, "How late an event may be and still amend rows; later ones are for calve reconcile.").or(fallback)
+	return key("allowed_lateness", duration, func(m *Model) *time.Duration { return &m.AllowedLateness }, "How late an event may be and still amend rows; later ones are dead letters.").or(fallback)
 }
 
 func plugin(s shape[*Plugin]) field[Model] {
