@@ -94,7 +94,11 @@ func (c *changesReader) readSource() *record.Reject {
 			return nil
 		}
 		field, known := debezium.FieldOf(c.scratch.unescapeName(name))
-		if !known || isNull(member) {
+		if !known {
+			continue
+		}
+		if isNull(member) {
+			c.source.Clear(field) // of members of one name the last one counts
 			continue
 		}
 		if !field.IsLong() {

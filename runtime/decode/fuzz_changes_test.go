@@ -1,10 +1,12 @@
 package decode
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -40,6 +42,8 @@ func FuzzDebeziumAgainstEncodingJSON(f *testing.F) {
 		`{"op":"d","before":{"id":1,"id":null}}`, `{"op":"u","before":{"email":"a"},"after":{"email":"b"}}`, `{"op":"u","before":{"email":"a"},"after":{}}`,
 		`{"payload":{"op":"c","after":{"id":1}},"schema":1}`, `{"payload":null,"schema":null}`, `{"op":"c","op":"m","after":{}}`, `{"op":"c","after":{"email":{"a":[]}}}`,
 		`{"op":"r","source":{"lsn":1,"lsn":null},"after":{}}`, `{"op":"r","source":null,"after":{"id":9223372036854775808}}`,
+		`{"after":{},"source":{"ts_us":10000000000000000000,"ts_us":null},"op":"c"}`, `{"after":{},"source":{"ts_us":253402300800000000,"ts_us":null},"op":"c"}`,
+		`{"after":{"id":1},"source":{"ts_ms":1,"ts_ms":null,"ts_us":253402300800000000},"op":"c"}`,
 	} {
 		f.Add([]byte(``), []byte(seed))
 	}
@@ -151,26 +155,45 @@ func oracleTimeBeyond(raw json.RawMessage) bool {
 	return beyond(time.UnixMilli(ms))
 }
 
-// oracleSource tells whether source is as Debezium writes it.
+// oracleSource tells whether source is as Debezium writes it. A member that comes
+// several times has to be right each time, whichever counts.
 func oracleSource(raw json.RawMessage) bool {
 	if raw == nil || string(raw) == "null" {
 		return true
 	}
-	source, ok := oracleObject(raw)
-	if !ok {
+	if _, ok := oracleObject(raw); !ok {
 		return false
 	}
+	into := map[string]func(json.RawMessage) (string, bool){}
 	for _, name := range []string{"ts_ms", "ts_us", "ts_ns", "lsn", "pos", "row", "ord"} {
-		if _, ok := oracleNullable(source[name], oracleInto[int64]); !ok {
-			return false
-		}
+		into[name] = oracleInto[int64]
 	}
 	for _, name := range []string{"connector", "db", "schema", "table", "file", "collection"} {
-		if _, ok := oracleNullable(source[name], oracleInto[string]); !ok {
-			return false
+		into[name] = oracleInto[string]
+	}
+	for name, member := range oracleMembers(raw) {
+		if text := into[name]; text != nil {
+			if _, ok := oracleNullable(member, text); !ok {
+				return false
+			}
 		}
 	}
 	return true
+}
+
+// oracleMembers are the members of an object in their order, of one name too.
+func oracleMembers(object json.RawMessage) iter.Seq2[string, json.RawMessage] {
+	return func(yield func(string, json.RawMessage) bool) {
+		dec := json.NewDecoder(bytes.NewReader(object))
+		_, _ = dec.Token() // the brace
+		for dec.More() {
+			name, _ := dec.Token()
+			var member json.RawMessage
+			if dec.Decode(&member) != nil || !yield(name.(string), member) {
+				return
+			}
+		}
+	}
 }
 
 func oracleChange(op string, before, after map[string]json.RawMessage, key []byte) string {

@@ -73,6 +73,9 @@ type Source struct {
 // Reset forgets all fields.
 func (s *Source) Reset() { s.set = 0 }
 
+// Clear forgets one field.
+func (s *Source) Clear(f Field) { s.set &^= 1 << f }
+
 // SetLong sets a field for which IsLong holds.
 func (s *Source) SetLong(f Field, x int64) {
 	s.longs[f] = x

@@ -291,6 +291,9 @@ func (r *Reader) event(s *slot, i, row, depth int) int {
 		}
 		return -1
 	}
+	if null && (s.op == opSourceLong || s.op == opSourceText) {
+		c.to.Clear(debezium.Field(s.column))
+	}
 	if null && s.op != opGiveUp {
 		return i + 4
 	}
