@@ -21,14 +21,18 @@ const module = "github.com/calvelake/calve"
 // beside packages below itself and its own internal ones. Tests may import
 // more, but only what is listed in testsMayImport.
 var mayImport = map[string][]string{
-	"cmd/calve":               {"runtime/daemon", "runtime/pipeline", "runtime/project", "runtime/kafka", "runtime/record", "lakehouse", "catalog", "plugins", "plugins/author", "examples"},
-	"runtime/daemon":          {"runtime/project", "runtime/pipeline", "runtime/kafka", "runtime/decode", "runtime/decode/registry", "runtime/contract", "runtime/dimension", "runtime/expression", "runtime/fact", "runtime/record", "runtime/session", "runtime/state", "runtime/watermark", "lakehouse", "lakehouse/storage", "catalog", "catalog/principal", "plugins", "plugins/wasm"},
-	"runtime/project":         {"runtime/expression", "runtime/record"},
-	"runtime/pipeline":        {"runtime/decode", "runtime/contract", "runtime/expression", "runtime/record", "runtime/watermark", "lakehouse"},
+	"cmd/calve":               {"runtime/daemon", "runtime/pipeline", "runtime/project", "runtime/kafka", "runtime/record", "runtime/warehousesql", "lakehouse", "catalog", "plugins", "plugins/author", "examples"},
+	"runtime/daemon":          {"runtime/project", "runtime/pipeline", "runtime/calendar", "runtime/kafka", "runtime/decode", "runtime/decode/registry", "runtime/contract", "runtime/bridge", "runtime/dimension", "runtime/expression", "runtime/fact", "runtime/integrity", "runtime/record", "runtime/record/keyvalue", "runtime/session", "runtime/state", "runtime/warehousesql", "runtime/watermark", "lakehouse", "lakehouse/storage", "catalog", "catalog/principal", "plugins", "plugins/wasm"},
+	"runtime/project":         {"runtime/calendar", "runtime/expression", "runtime/record"},
+	"runtime/pipeline":        {"runtime/decode", "runtime/contract", "runtime/expression", "runtime/integrity", "runtime/record", "runtime/record/keyvalue", "runtime/record/rowcodec", "runtime/watermark", "lakehouse"},
 	"runtime/contract":        {"runtime/expression", "runtime/record"},
 	"runtime/session":         {"runtime/aggregate", "runtime/expression", "runtime/record", "runtime/record/keyvalue", "runtime/record/rowcodec"},
 	"runtime/dimension":       {"runtime/expression", "runtime/record", "runtime/record/keyvalue", "runtime/record/rowcodec"},
 	"runtime/fact":            {"runtime/aggregate", "runtime/dimension", "runtime/expression", "runtime/record", "runtime/record/keyvalue", "runtime/record/rowcodec"},
+	"runtime/calendar":        {"runtime/record", "runtime/record/keyvalue"},
+	"runtime/integrity":       {"runtime/record", "runtime/record/keyvalue", "runtime/record/rowcodec"},
+	"runtime/bridge":          {"runtime/dimension", "runtime/expression", "runtime/record", "runtime/record/keyvalue", "runtime/record/rowcodec"},
+	"runtime/warehousesql":    {"runtime/record"},
 	"runtime/aggregate":       {"runtime/record"},
 	"runtime/expression":      {"runtime/record"},
 	"runtime/kafka":           {"runtime/record"},
@@ -50,8 +54,9 @@ var mayImport = map[string][]string{
 	"plugins/trial":           {"plugins/wasm", "sdk/abi", "runtime/record"},
 	"plugins/wasm":            {"sdk/abi", "lakehouse/storage"},
 	"sdk/abi":                 {},
-	"examples":                {"examples/athlete"},
+	"examples":                {"examples/athlete", "examples/marketplace"},
 	"examples/athlete":        {},
+	"examples/marketplace":    {},
 }
 
 // owners lists the only packages that may import a third party, tests included
@@ -63,6 +68,7 @@ var owners = map[string][]string{
 	"github.com/twmb/franz-go/pkg/sr":    {"runtime/decode/registry"},
 	"github.com/aws/":                    {"lakehouse/storage", "catalog", "interop"},
 	"github.com/cockroachdb/pebble":      {"runtime/state"},
+	"github.com/klauspost/compress":      {"lakehouse"},
 	"github.com/prometheus/":             {"runtime/daemon"},
 	"modernc.org/sqlite":                 {"catalog/sqlite"},
 	"go.yaml.in/yaml":                    {"runtime/project"},

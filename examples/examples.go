@@ -10,10 +10,13 @@ import (
 	"slices"
 
 	"github.com/calvelake/calve/examples/athlete"
+	"github.com/calvelake/calve/examples/marketplace"
 )
 
 //go:embed weblog/calve.yaml weblog/models weblog/data weblog/plugins
 //go:embed athlete/calve.yaml athlete/models
+//go:embed shop/calve.yaml shop/models shop/data
+//go:embed marketplace/calve.yaml marketplace/models marketplace/data
 var files embed.FS
 
 // Example is a project with the data to run it on.
@@ -33,6 +36,8 @@ type Topic struct {
 	Name       string
 	File       string // below the example, one record a line
 	Partitions int
+	// Recorded says that a line is a kafka.RecordedEvent, with key and timestamp.
+	Recorded bool
 	// Generate writes File, which the example has not; nil if it has.
 	Generate func(io.Writer) error
 	// Late is produced when what is not late has been run through.
@@ -83,6 +88,52 @@ var all = map[string]Example{
 			}},
 			{Table: "marts.fct_training_sessions", Whole: true, Early: true, Columns: []string{
 				"athlete_id", "session_id", "session_start", "frames", "repetitions", "readings", "avg_heart_rate", "max_heart_rate",
+			}},
+		},
+	},
+	"shop": {
+		Name:    "shop",
+		Summary: "change streams of a database become a star schema with history",
+		Topics: []Topic{
+			{Name: "shop.public.customers", File: "data/customers.jsonl", Partitions: 3, Recorded: true},
+			{Name: "shop.public.products", File: "data/products.jsonl", Partitions: 3, Recorded: true},
+			{Name: "shop.public.orders", File: "data/orders.jsonl", Partitions: 3, Recorded: true},
+			{Name: "shop.public.customers", File: "data/customers_late.jsonl", Recorded: true, Late: true},
+		},
+		Staged: []string{"staging.stg_customers", "staging.stg_products", "staging.stg_orders"},
+		Shows: []Shown{
+			{Table: "marts.dim_customers", Columns: []string{
+				"customer_id", "customer_name", "email", "city", "valid_from", "valid_to", "is_current", "is_deleted",
+			}},
+			{Table: "marts.dim_products", Whole: true, Columns: []string{
+				"product_id", "product_name", "category", "price", "is_deleted",
+			}},
+			{Table: "marts.fct_orders", Columns: []string{
+				"order_id", "ordered_at", "order_date_key", "customer_city", "quantity", "total_amount", "is_deleted",
+			}},
+		},
+	},
+	"marketplace": {
+		Name:    "marketplace",
+		Summary: "watches of livestreams that are in several categories, by a bridge",
+		Topics: []Topic{
+			{Name: "marketplace.public.livestreams", File: "data/livestreams.jsonl", Partitions: 3, Recorded: true},
+			{Name: "marketplace.public.categories", File: "data/categories.jsonl", Partitions: 3, Recorded: true},
+			{Name: "marketplace.public.category_groups", File: "data/category_groups.jsonl", Partitions: 3, Recorded: true},
+			{Name: "watches", File: "data/watches.jsonl", Partitions: 2, Generate: marketplace.Watches},
+		},
+		Staged: []string{"staging.stg_livestreams", "staging.stg_categories", "staging.stg_category_groups", "staging.stg_watches"},
+		Shows: []Shown{
+			{Table: "marts.dim_livestreams", Whole: true, Columns: []string{
+				"livestream_id", "title", "host", "valid_from", "valid_to", "is_deleted", "is_inferred",
+			}},
+			{Table: "marts.dim_categories", Whole: true, Columns: []string{"category_id", "category_name", "category_key"}},
+			{Table: "marts.map_category_groups", Whole: true, Columns: []string{"category_id", "group_name"}},
+			{Table: "marts.bridge_livestream_categories", Whole: true, Columns: []string{
+				"livestream_durable_key", "category_key", "weight", "valid_from", "valid_to",
+			}},
+			{Table: "marts.fct_watches", Columns: []string{
+				"watch_id", "viewer", "started_at", "seconds", "livestream_key", "found_in_key", "found_in_group",
 			}},
 		},
 	},

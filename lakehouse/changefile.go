@@ -35,7 +35,7 @@ func (s *changeSet) writeChangeFile(ctx context.Context, names *Names) (*ChangeF
 	defer out.Abort()
 	rows := s.withOps()
 	defer rows.Release()
-	properties, arrowProperties, err := parquetProperties(rows.Schema(), s.mem)
+	properties, arrowProperties, err := parquetProperties(rows.Schema(), s.mem, s.table.lake.indexes.of(s.table.UUID).plainColumns()...)
 	if err != nil {
 		return nil, 0, err
 	}

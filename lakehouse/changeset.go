@@ -3,6 +3,8 @@ package lakehouse
 import (
 	"context"
 	"fmt"
+	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -28,6 +30,7 @@ type changeSet struct {
 	at     keyindex.Table // by key: its last change, counted from 1
 
 	rows arrow.RecordBatch // one a change, once join was called
+	seen []uint64          // bits by hash: only keys whose bit is set are changed
 }
 
 func newChangeSet(t *Table, mem memory.Allocator) *changeSet {
@@ -109,14 +112,33 @@ func (s *changeSet) conform(ctx context.Context, t *Table) error {
 // of the change of its key, or -1, and how many do.
 func (s *changeSet) changed(hashes []keyindex.Hash, into []int) (changes []int, count int) {
 	into = slices.Grow(into[:0], len(hashes))
+	s.mark()
+	mask := uint64(len(s.seen))*64 - 1
 	for _, h := range hashes {
-		change := s.of(h)
+		change := -1
+		if bit := h[1] & mask; s.seen[bit/64]>>(bit%64)&1 == 1 {
+			change = s.of(h)
+		}
 		if change >= 0 {
 			count++
 		}
 		into = append(into, change)
 	}
 	return into, count
+}
+
+// mark sets the bits of changed keys. Of a thousand rows that are looked up few
+// are changed, and sixteen bits a key fit into a cache where the keys do not.
+func (s *changeSet) mark() {
+	if s.seen != nil {
+		return
+	}
+	s.seen = make([]uint64, 1<<bits.Len(uint(len(s.hashes)/4)))
+	mask := uint64(len(s.seen))*64 - 1
+	for _, h := range s.hashes {
+		bit := h[1] & mask
+		s.seen[bit/64] |= 1 << (bit % 64)
+	}
 }
 
 // of is the number of the change of a key, -1 if it is not changed.
@@ -162,6 +184,9 @@ func concatenate(schema *arrow.Schema, batches []arrow.RecordBatch, mem memory.A
 		for j, b := range batches {
 			parts[j] = b.Column(i)
 		}
+		if err := checkTextBytes(parts, math.MaxInt32); err != nil {
+			return nil, fmt.Errorf("column %s: %w", f.Name, err)
+		}
 		joined, err := array.Concatenate(parts, mem)
 		if err != nil {
 			return nil, fmt.Errorf("column %s: %w", f.Name, err)
@@ -169,4 +194,25 @@ func concatenate(schema *arrow.Schema, batches []arrow.RecordBatch, mem memory.A
 		columns = append(columns, joined)
 	}
 	return array.NewRecordBatch(schema, columns, rows), nil
+}
+
+// checkTextBytes refuses texts of one column that together have more bytes than
+// the offsets of an Arrow array reach.
+func checkTextBytes(parts []arrow.Array, most int64) error {
+	var total int64
+	for _, p := range parts {
+		if p.Len() == 0 {
+			continue // it may have no offsets
+		}
+		switch p := p.(type) {
+		case *array.String:
+			total += int64(len(p.ValueBytes()))
+		case *array.Binary:
+			total += int64(len(p.ValueBytes()))
+		}
+	}
+	if total > most {
+		return fmt.Errorf("the changes of one epoch have %d bytes in it, and it holds %d at most; let epochs be smaller (commit.max_bytes), or, where a model shows rows that were made anew, which it does in one epoch, rename it so that a new table is filled part by part", total, most)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package lakehouse
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -13,21 +14,34 @@ import (
 type ChangeConfig struct {
 	MaxOpenFiles int   // partitions written side by side
 	MemoryBytes  int64 // buffered rows of data files being written, beside the changes
-	TargetBytes  int64 // of a data file, compressed; 32 MiB
+	TargetBytes  int64 // of a data file, compressed; 32 MiB, and 16 to 64 are sound
+	GroupRows    int64 // of a row group, which is what is encoded anew for one changed row; 16,384
 	Allocator    memory.Allocator
 }
 
-func (c ChangeConfig) writer() WriterConfig {
-	w := WriterConfig(c)
-	if w.TargetBytes == 0 {
-		w.TargetBytes = keyedFileBytes
+func (c ChangeConfig) withDefaults() ChangeConfig {
+	w := WriterConfig{MaxOpenFiles: c.MaxOpenFiles, MemoryBytes: c.MemoryBytes, TargetBytes: cmp.Or(c.TargetBytes, keyedFileBytes), Allocator: c.Allocator}.withDefaults()
+	return ChangeConfig{
+		MaxOpenFiles: w.MaxOpenFiles, MemoryBytes: w.MemoryBytes, TargetBytes: w.TargetBytes, Allocator: w.Allocator,
+		GroupRows: cmp.Or(c.GroupRows, keyedGroupRows),
 	}
-	return w.withDefaults()
+}
+
+// or takes sizes of files from another where c has none.
+func (c ChangeConfig) or(other ChangeConfig) ChangeConfig {
+	c.TargetBytes, c.GroupRows = cmp.Or(c.TargetBytes, other.TargetBytes), cmp.Or(c.GroupRows, other.GroupRows)
+	return c
+}
+
+// fullGroup tells whether rows are enough for a row group of their own.
+func (c ChangeConfig) fullGroup(rows, bytes int64) bool {
+	return rows >= c.GroupRows/2 || bytes >= keyedGroupBytes/2
 }
 
 // ChangeWriter turns what one epoch changes in the rows of a keyed table into
-// data files: those that hold a changed row are written anew as a whole
+// data files: those that hold a changed row are replaced by new ones
 // (copy-on-write), so that no snapshot ever has a delete file (invariant 7).
+// Their row groups without one are copied, and the others encoded anew.
 //
 // A create or an update of a key writes its row, whether the table has the key
 // or not; a delete of a key that it does not have does nothing. So a change has
@@ -40,7 +54,7 @@ func (c ChangeConfig) writer() WriterConfig {
 type ChangeWriter struct {
 	table   *Table
 	names   *Names
-	config  WriterConfig
+	config  ChangeConfig
 	changes *changeSet
 	stats   RewriteStats
 }
@@ -50,7 +64,7 @@ func (t *Table) NewChangeWriter(names *Names, config ChangeConfig) (*ChangeWrite
 	if t.key == nil {
 		return nil, fmt.Errorf("BUG: %s has no key, its rows do not change", t.ID)
 	}
-	c := config.writer()
+	c := config.or(t.lake.layout).withDefaults()
 	return &ChangeWriter{table: t, names: names, config: c, changes: newChangeSet(t, c.Allocator)}, nil
 }
 

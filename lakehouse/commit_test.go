@@ -29,6 +29,9 @@ type world struct {
 	added       map[string]string
 	compactions int
 	seq         atomic.Int64
+	clustered   bool         // they keep current rows apart
+	flat        bool         // they have no nested columns
+	layout      ChangeConfig // of their files
 }
 
 func newWorld(t *testing.T) *world {
@@ -51,6 +54,7 @@ func (w *world) open() *catalog.Catalog {
 // lake is a process of the pipeline; each has a nonce of its own.
 func (w *world) lake(nonce string) *Lake {
 	l := New(Config{Pipeline: "shop", Nonce: nonce, Logger: slog.New(slog.DiscardHandler)}, w.store, w.catalog)
+	l.layout = w.layout
 	l.pause = func(ctx context.Context, attempt int) error {
 		if attempt >= 10 {
 			return context.DeadlineExceeded

@@ -15,6 +15,12 @@ import (
 // take.
 var ErrUnfit = errors.New("rows do not fit table")
 
+// Conform makes rows those of Schema, as Writer.Write does. The caller releases
+// the result.
+func (t *Table) Conform(ctx context.Context, rows arrow.RecordBatch, mem memory.Allocator) (arrow.RecordBatch, error) {
+	return t.order(ctx, rows, mem)
+}
+
 // order puts a batch's columns into the table's order and types, under the data
 // files' schema (with field ids): a table may have optional columns and fields
 // that the rows lack, which become null, and types that are promoted from

@@ -6,11 +6,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/codec"
@@ -26,7 +28,6 @@ type dataFile struct {
 	partition partitionKey
 	sink      *sink
 	parquet   *pqarrow.FileWriter
-	rows      int64
 	used      int64 // the writer's clock when it was last written
 }
 
@@ -53,7 +54,8 @@ func newDataFile(ctx context.Context, t *Table, location string, partition parti
 // encodings only, zstd level 1, decimals as integers where they fit
 // (invariant 7). The dictionary is dropped per column when the first page
 // shows that it does not pay; arrow-go must be asked for that on every column.
-func parquetProperties(schema *arrow.Schema, mem memory.Allocator) (*parquet.WriterProperties, pqarrow.ArrowWriterProperties, error) {
+// None is tried for plain columns, given by their path.
+func parquetProperties(schema *arrow.Schema, mem memory.Allocator, plain ...string) (*parquet.WriterProperties, pqarrow.ArrowWriterProperties, error) {
 	options := []parquet.WriterProperty{
 		parquet.WithAllocator(mem),
 		parquet.WithDataPageVersion(parquet.DataPageV1),
@@ -64,7 +66,7 @@ func parquetProperties(schema *arrow.Schema, mem memory.Allocator) (*parquet.Wri
 		parquet.WithMaxRowGroupLength(1 << 20),
 		parquet.WithStoreDecimalAsInteger(true),
 		parquet.WithRootName("table"),
-		parquet.WithCreatedBy("calve"),
+		parquet.WithCreatedBy("calve version 1.0.0 (build calve)"), // parquet-java parses it, and warns of another form
 	}
 	arrowProperties := pqarrow.NewArrowWriterProperties(pqarrow.WithAllocator(mem))
 	leaves, err := pqarrow.ToParquet(schema, parquet.NewWriterProperties(options...), arrowProperties)
@@ -72,7 +74,11 @@ func parquetProperties(schema *arrow.Schema, mem memory.Allocator) (*parquet.Wri
 		return nil, arrowProperties, fmt.Errorf("convert schema to parquet: %w", err)
 	}
 	for i := range leaves.NumColumns() {
-		options = append(options, parquet.WithDictionaryCostFallbackFor(leaves.Column(i).Path(), true))
+		path := leaves.Column(i).Path()
+		options = append(options, parquet.WithDictionaryCostFallbackFor(path, true))
+		if slices.Contains(plain, path) {
+			options = append(options, parquet.WithDictionaryFor(path, false))
+		}
 	}
 	return parquet.NewWriterProperties(options...), arrowProperties, nil
 }
@@ -86,7 +92,6 @@ func (f *dataFile) write(rows arrow.RecordBatch) error {
 	if err := f.parquet.WriteBuffered(rows); err != nil {
 		return fmt.Errorf("encode rows into %s: %w", f.location, err)
 	}
-	f.rows += rows.NumRows()
 	return nil
 }
 
@@ -109,11 +114,15 @@ func (f *dataFile) close() (File, error) {
 	if err := f.sink.out.Commit(); err != nil {
 		return File{}, fmt.Errorf("publish: %w", err)
 	}
-	t := f.table
+	return describeFile(f.table, f.location, f.partition, footer, f.sink)
+}
+
+// describeFile makes the manifest entry of a data file that was published.
+func describeFile(t *Table, location string, partition partitionKey, footer *metadata.FileMetaData, to *sink) (File, error) {
 	data, err := table.DataFileFromMetadata(table.DataFileArgs{
 		Schema: t.schema, Spec: t.spec, Format: iceberg.ParquetFile, Metadata: footer,
-		FilePath: f.location, FileSize: f.sink.written, Content: iceberg.EntryContentData,
-		FormatVersion: formatVersion, Properties: t.properties, PartitionValues: f.partition.values,
+		FilePath: location, FileSize: to.written, Content: iceberg.EntryContentData,
+		FormatVersion: formatVersion, Properties: t.properties, PartitionValues: partition.values,
 	})
 	if err != nil {
 		return File{}, fmt.Errorf("describe: %w", err)
@@ -123,8 +132,8 @@ func (f *dataFile) close() (File, error) {
 		return File{}, fmt.Errorf("encode manifest entry: %w", err)
 	}
 	return File{
-		Location: f.location, Bytes: f.sink.written, Rows: f.rows,
-		SHA256: hex.EncodeToString(f.sink.digest.Sum(nil)), Entry: entry,
+		Location: location, Bytes: to.written, Rows: footer.NumRows,
+		SHA256: hex.EncodeToString(to.digest.Sum(nil)), Entry: entry,
 	}, nil
 }
 

@@ -28,6 +28,11 @@ type Definition struct {
 	// identifier fields.
 	Key []string
 
+	// Current names the boolean column by which the rows of a keyed table are
+	// current: they are kept apart from the others, which change seldom, in files
+	// of their own, sorted by key. It decides where rows lie, and nothing else.
+	Current string
+
 	// Fixed refuses every change to the schema of a table that exists.
 	Fixed bool
 	// Exact refuses columns and types of a table that exists that Schema does
@@ -153,6 +158,12 @@ func (d Definition) createSpec(pipeline string) (catalog.CreateSpec, error) {
 		text, _ := json.Marshal(d.Key) // strings always encode
 		properties[PropertyKey] = string(text)
 		properties[propertyTargetFile] = strconv.Itoa(keyedFileBytes)
+	}
+	if err := d.checkCurrent(schema); err != nil {
+		return catalog.CreateSpec{}, err
+	}
+	if d.Current != "" {
+		properties[PropertyCurrent] = d.Current
 	}
 	if d.Description != "" {
 		properties["comment"] = d.Description

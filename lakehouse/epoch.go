@@ -94,11 +94,28 @@ type KeyedModel struct {
 	// Definition is a digest of what its state depends on: a model that is
 	// defined otherwise cannot go on with it.
 	Definition string `json:"definition"`
+	// Describes is what the digest is of, for messages; absent where the model's
+	// kind does not tell.
+	Describes []string `json:"describes,omitempty"`
 	// Behind is set while the model takes in what its inputs' tables held when it
 	// began: the last epoch of theirs that it has taken in.
 	Behind *int64 `json:"behind,omitempty"`
+	// Rework is set while its rows are made anew.
+	Rework *Rework `json:"rework,omitempty"`
 	// Open is how many sessions it holds open; absent for a model that has none.
 	Open *int64 `json:"open,omitempty"`
+}
+
+// Rework is what is known of a keyed model whose rows are made anew, while its
+// table shows those from before. Times are watermarks, µs since 1970-01-01 UTC.
+type Rework struct {
+	Shown int64 `json:"shown"` // that the rows of the table are of
+	// Request asked for it; absent for a model that began anew at a start.
+	Request string `json:"request,omitempty"`
+	// Until is the epoch up to which nothing of its inputs is late; absent where
+	// lateness is judged as ever. Seen is what its operator has seen then.
+	Until int64 `json:"until,omitempty"`
+	Seen  int64 `json:"seen,omitempty"`
 }
 
 // TableChange is what an epoch does to one table.

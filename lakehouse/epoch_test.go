@@ -29,7 +29,10 @@ func goldenEpoch() *Epoch {
 		Watermarks: map[string]record.Watermark{"stg_orders": {At: watermark, Seen: watermark - 1, Partitions: []record.WatermarkPartition{
 			{Topic: "orders", Partition: 2, Newest: watermark + 1, HeardAt: 1431857110000000, Idle: true},
 		}}},
-		Keyed: []KeyedModel{{Name: "int_sessions", Definition: "session 0badcafe", Behind: &behind, Open: &open}},
+		Keyed: []KeyedModel{{
+			Name: "int_sessions", Definition: "session 0badcafe", Describes: []string{"gap 30m0s"}, Behind: &behind, Open: &open,
+			Rework: &Rework{Shown: watermark - 2, Request: "reconcile-1", Until: 6, Seen: watermark - 3},
+		}},
 		Changes: []TableChange{{
 			Table: "marts.fct_orders", UUID: uuid.MustParse("9c12d441-03fe-4693-9a96-a0705ddf69c1"), Prev: 5,
 			Add:        []File{{Location: "s3://lake/a.parquet", Bytes: 100, Rows: 12, SHA256: "cd", Entry: []byte{1, 2, 3}}},

@@ -133,6 +133,12 @@ func (k *keyHasher) hashes(rows arrow.RecordBatch, into []keyindex.Hash) ([]keyi
 	return into, nil
 }
 
+// sumBytes is the hash of a key of one column of text or bytes.
+func (k *keyHasher) sumBytes(key []byte) keyindex.Hash {
+	k.scratch = append(binary.AppendUvarint(k.scratch[:0], uint64(len(key))), key...)
+	return k.hasher.Sum(k.scratch)
+}
+
 // keyPart appends a row's value to an encoded key. Values that are equal after
 // the promotions of Iceberg are encoded alike: an int as a long, decimals
 // without their precision. What has no fixed length is preceded by it, so that

@@ -25,6 +25,7 @@ var memberSchema = arrow.NewSchema([]arrow.Field{
 	{Name: "region", Type: arrow.BinaryTypes.String, Nullable: true},
 	{Name: "n", Type: arrow.PrimitiveTypes.Int32, Nullable: true},
 	{Name: "tags", Type: arrow.MapOf(arrow.BinaryTypes.String, arrow.PrimitiveTypes.Int64), Nullable: true},
+	{Name: "is_current", Type: arrow.FixedWidthTypes.Boolean, Nullable: true},
 }, nil)
 
 const membersTable, regionsTable = "marts.members", "marts.regions"
@@ -40,11 +41,49 @@ func keyedDefinitions() []Definition {
 	}
 }
 
+// keyedDefinitions are those, with current rows apart in a clustered world.
+func (w *world) keyedDefinitions() []Definition {
+	definitions := keyedDefinitions()
+	if w.clustered {
+		definitions[0].Current, definitions[1].Current = "is_current", "is_current"
+	}
+	if w.flat {
+		definitions[0].Schema, definitions[1].Schema = withoutTags(memberSchema), withoutTags(memberSchema)
+	}
+	return definitions
+}
+
+func withoutTags(schema *arrow.Schema) *arrow.Schema {
+	return arrow.NewSchema(slices.DeleteFunc(schema.Fields(), func(f arrow.Field) bool { return f.Name == "tags" }), nil)
+}
+
+// changelog is one for a table of the world.
+func (w *world) changelog(changes []change) record.Changelog {
+	log := changelog(changes)
+	if !w.flat {
+		return log
+	}
+	var columns []arrow.Array
+	for i, f := range memberSchema.Fields() {
+		if f.Name != "tags" {
+			columns = append(columns, log.Rows.Column(i))
+		}
+	}
+	log.Rows = array.NewRecordBatch(withoutTags(memberSchema), columns, log.Rows.NumRows())
+	return log
+}
+
 // member is a row of a keyed table; region "" is null.
 type member struct {
 	region string
 	n      int32
 }
+
+// current tells whether a row is current, and whether that is known.
+func (m member) current() (current, known bool) { return m.n%2 == 0, m.n%7 != 3 }
+
+// smallLayout makes files of a few row groups of a few rows.
+var smallLayout = ChangeConfig{TargetBytes: 6 << 10, GroupRows: 4}
 
 // members is what a table should hold.
 type members map[string]member
@@ -72,6 +111,8 @@ func changelog(changes []change) record.Changelog {
 			tags.KeyBuilder().(*array.StringBuilder).Append(fmt.Sprint(i))
 			tags.ItemBuilder().(*array.Int64Builder).Append(int64(c.n))
 		}
+		current, known := c.current()
+		row.next().(*array.BooleanBuilder).AppendValues([]bool{current}, []bool{known})
 	}
 	log.Rows = b.NewRecordBatch()
 	return log
@@ -90,7 +131,7 @@ func (m members) apply(changes []change) {
 
 func (w *world) startKeyed(l *Lake) *Start {
 	w.t.Helper()
-	s, err := l.Start(w.t.Context(), keyedDefinitions())
+	s, err := l.Start(w.t.Context(), w.keyedDefinitions())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -104,7 +145,7 @@ func (w *world) keyedChange(l *Lake, s *Start, name string, changes []change) (T
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	log := changelog(changes)
+	log := w.changelog(changes)
 	defer log.Release()
 	if err := writer.Write(w.t.Context(), log); err != nil {
 		w.t.Fatal(err)
@@ -145,7 +186,11 @@ func (w *world) rows(name string) members {
 		}
 		r := &columnReader{batch: batch}
 		keys, regions, ns := r.strings("member_key"), r.strings("region"), r.int32s("n")
-		tags := columnOf[*array.Map](r, "tags")
+		currents := columnOf[*array.Boolean](r, "is_current")
+		var tags *array.Map
+		if !w.flat {
+			tags = columnOf[*array.Map](r, "tags")
+		}
 		if r.err != nil {
 			w.t.Fatal(r.err)
 		}
@@ -159,6 +204,12 @@ func (w *world) rows(name string) members {
 				m.region = strings.Clone(regions.Value(i))
 			}
 			got[key] = m
+			if current, known := m.current(); currents.IsValid(i) != known || known && currents.Value(i) != current {
+				w.t.Fatalf("%s: key %q is current %v (%v), want %v (%v)", name, key, currents.Value(i), currents.IsValid(i), current, known)
+			}
+			if tags == nil {
+				continue
+			}
 			if from, to := tags.ValueOffsets(i); to-from != int64(m.n%3) {
 				w.t.Fatalf("%s: key %q has %d tags, want %d", name, key, to-from, m.n%3)
 			}
@@ -239,6 +290,9 @@ func (w *world) expectSound(name string) {
 				lowest = min(lowest, entry.SequenceNum())
 			}
 			w.expectEntry(name, entry)
+			if entry.Status() != iceberg.EntryStatusDELETED {
+				w.expectOneKind(name, entry.DataFile())
+			}
 		}
 		if (m.HasAddedFiles() || m.HasExistingFiles()) && m.MinSequenceNum() != lowest {
 			w.t.Errorf("%s: manifest says least sequence number %d, its entries %d", name, m.MinSequenceNum(), lowest)
@@ -263,6 +317,21 @@ func (w *world) expectEntry(name string, entry iceberg.ManifestEntry) {
 		w.t.Errorf("%s: entry of %s says %s, it said %s", name, path, at, before)
 	} else if !ok {
 		w.added[path] = at
+	}
+}
+
+// expectOneKind checks that a file that we wrote of a clustered table holds rows
+// that are current or rows that are not, and that its bounds say so.
+func (w *world) expectOneKind(name string, f iceberg.DataFile) {
+	w.t.Helper()
+	tbl := w.load(name)
+	if tbl.Properties()[PropertyCurrent] == "" || strings.Contains(f.FilePath(), "-spark") {
+		return
+	}
+	field, _ := tbl.Schema().FindFieldByName("is_current")
+	lower, upper, nulls := f.LowerBoundValues()[field.ID], f.UpperBoundValues()[field.ID], f.NullValueCounts()[field.ID]
+	if !slices.Equal(lower, upper) || len(lower) == 0 && nulls != f.Count() || len(lower) == 1 && lower[0] == 1 && nulls != 0 {
+		w.t.Errorf("%s: %s of %d rows has is_current from %v to %v, and %d nulls; want rows of one kind", name, f.FilePath(), f.Count(), lower, upper, nulls)
 	}
 }
 
@@ -418,6 +487,9 @@ func TestUntouchedFilesStayAsTheyAre(t *testing.T) {
 	}
 	if got := stats.Amplification(); got != 1.5 {
 		t.Errorf("amplification %v, want 1.5", got)
+	}
+	if got, want := stats.ByteAmplification(), float64(made.Add[0].Bytes)/float64(stats.ChangedBytes); got != want {
+		t.Errorf("amplification in bytes %v, want %v", got, want)
 	}
 	prefix := "s3://lake/" // wherever the catalog put the table
 	if made.ChangeFile == nil || !strings.HasPrefix(made.ChangeFile.Location, prefix) || !strings.Contains(made.ChangeFile.Location, "/changes/2-w1-") {

@@ -58,6 +58,10 @@ func BenchmarkKeyedChanges(b *testing.B) {
 }
 
 func benchLake(b *testing.B) (*Lake, *Start) {
+	return benchLakeOf(b, Definition{ID: catalog.Identifier{Namespace: "marts", Name: "members"}, Schema: benchMember, Key: []string{"member_key"}})
+}
+
+func benchLakeOf(b *testing.B, definition Definition) (*Lake, *Start) {
 	dir := b.TempDir()
 	store, err := storage.OpenLocal(filepath.Join(dir, "warehouse"))
 	if err != nil {
@@ -69,7 +73,7 @@ func benchLake(b *testing.B) (*Lake, *Start) {
 	}
 	b.Cleanup(func() { _ = cat.Close() })
 	l := New(Config{Pipeline: "shop", Nonce: "w1", Logger: slog.New(slog.DiscardHandler)}, store, cat)
-	s, err := l.Start(b.Context(), []Definition{{ID: catalog.Identifier{Namespace: "marts", Name: "members"}, Schema: benchMember, Key: []string{"member_key"}}})
+	s, err := l.Start(b.Context(), []Definition{definition})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -96,7 +100,12 @@ func benchChanges(rng *rand.Rand, keys []int) record.Changelog {
 }
 
 func benchEpoch(b *testing.B, l *Lake, s *Start, changes record.Changelog) RewriteStats {
-	writer, err := s.Tables[membersTable].NewChangeWriter(l.Names(s.Last+1), ChangeConfig{})
+	return commitChanges(b, l, s, membersTable, ChangeConfig{}, changes)
+}
+
+// commitChanges carries an epoch that changes a table through.
+func commitChanges(b *testing.B, l *Lake, s *Start, name string, config ChangeConfig, changes record.Changelog) RewriteStats {
+	writer, err := s.Tables[name].NewChangeWriter(l.Names(s.Last+1), config)
 	if err != nil {
 		b.Fatal(err)
 	}

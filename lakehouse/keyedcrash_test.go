@@ -87,7 +87,7 @@ func (p *process) Commit(ctx context.Context, commits []table.TableCommit) error
 // tryEpoch carries an epoch through as far as the process lives. between runs
 // after the record.
 func (w *world) tryEpoch(ctx context.Context, l *Lake, changes map[string][]change, between func()) error {
-	s, err := l.Start(ctx, keyedDefinitions())
+	s, err := l.Start(ctx, w.keyedDefinitions())
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (w *world) tryChanges(ctx context.Context, l *Lake, s *Start, changes map[s
 		if err != nil {
 			return nil, err
 		}
-		if err := writer.Write(ctx, changelog(changes[name])); err != nil {
+		if err := writer.Write(ctx, w.changelog(changes[name])); err != nil {
 			return nil, err
 		}
 		made, err := writer.Close(ctx, s.Epochs[name])
@@ -133,16 +133,19 @@ func (w *world) tryChanges(ctx context.Context, l *Lake, s *Start, changes map[s
 	return e, nil
 }
 
+// death is where a process dies, and in which world.
+type death struct{ separate, compacts, after, clustered bool }
+
 // A process dies at each write, from the upload to the end of the commit, while
 // another engine compacts or not; the next one carries on.
 func TestKeyedEpochSurvivesDeathAtEachWrite(t *testing.T) {
-	for _, c := range []struct{ separate, compacts, after bool }{
-		{false, false, false}, {false, true, true}, {true, true, false}, {true, false, true},
+	for _, c := range []death{
+		{false, false, false, false}, {false, true, true, false}, {true, true, false, true}, {true, false, true, true},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			t.Parallel()
 			at := 1
-			for ; dieAt(t, at, c.separate, c.compacts, c.after); at++ {
+			for ; dieAt(t, at, c); at++ {
 				if at > 100 {
 					t.Fatal("the process never lives to the end")
 				}
@@ -155,9 +158,12 @@ func TestKeyedEpochSurvivesDeathAtEachWrite(t *testing.T) {
 }
 
 // dieAt runs one death and tells whether it came to pass.
-func dieAt(t *testing.T, at int, separate, compacts, after bool) bool {
+func dieAt(t *testing.T, at int, c death) bool {
 	w := newWorld(t)
-	w.catalog.separate = separate
+	w.catalog.separate = c.separate
+	if w.clustered = c.clustered; c.clustered {
+		w.layout, w.flat = smallLayout, true
+	}
 	l := w.lake("w1")
 	s := w.startKeyed(l)
 	want := map[string]members{membersTable: {}, regionsTable: {}}
@@ -172,12 +178,12 @@ func dieAt(t *testing.T, at int, separate, compacts, after bool) bool {
 		regionsTable: {amended("c", "eu", 30), gone("a"), created("e", "us", 5)},
 	}
 	compact := func() {
-		if compacts {
+		if c.compacts {
 			w.compactKeyed(membersTable, every)
 			w.compactKeyed(regionsTable, every)
 		}
 	}
-	p := w.process("w2", at, after)
+	p := w.process("w2", at, c.after)
 	defer p.end()
 	if err := w.tryEpoch(p.ctx, p.Lake, third, compact); err != nil && !p.dead {
 		t.Fatalf("write %d: %v", at, err)
@@ -222,6 +228,10 @@ func TestKeyedTablesEqualAMap(t *testing.T) {
 			t.Parallel()
 			s := &story{world: newWorld(t), rng: rand.New(rand.NewPCG(seed, 1)), want: map[string]members{membersTable: {}, regionsTable: {}}}
 			s.catalog.separate = seed%2 == 0
+			if s.clustered = seed%4 > 1; seed%3 > 0 {
+				s.layout = smallLayout
+			}
+			s.flat = s.clustered && seed%5 > 0
 			defer func() {
 				if t.Failed() {
 					t.Logf("seed %d: %v", seed, s.told)

@@ -66,7 +66,7 @@ func (l *Lake) keyedHead(ctx context.Context, name string, tbl *table.Table) (*k
 type applied struct {
 	changes *changeSet
 	names   *Names
-	config  WriterConfig
+	config  ChangeConfig
 	index   bool // build the index if there is none
 }
 
@@ -82,23 +82,26 @@ func (h *keyedHead) apply(ctx context.Context, a applied) (made, error) {
 	if err := a.changes.conform(ctx, h.table); err != nil {
 		return made{}, err
 	}
-	touched, found, err := h.locate(ctx, a)
+	groups, found, err := h.locate(ctx, a)
 	if err != nil {
 		return made{}, err
 	}
+	if len(a.changes.ops) > 0 {
+		h.addSmall(groups, a.config.TargetBytes)
+	}
 	w := &rewrite{table: h.table, head: h.loaded, files: h.files, names: a.names, config: a.config, changes: a.changes}
-	locations := h.files.inOrder(touched)
-	add, err := w.run(ctx, locations, found)
+	locations := h.files.inOrder(groups)
+	add, err := w.run(ctx, locations, groups, found)
 	if err != nil {
 		return made{}, err
 	}
 	return made{add: add, replace: locations, stats: w.stats}, nil
 }
 
-// locate finds the files that hold changed keys: by the index, or, where there
-// is none and the process may not need one, by looking at the keys of those
-// files that can.
-func (h *keyedHead) locate(ctx context.Context, a applied) (files map[string]bool, found int, err error) {
+// locate finds the row groups that hold changed keys: by the index, or, where
+// there is none and the process may not need one, by looking at the keys of
+// those files that can.
+func (h *keyedHead) locate(ctx context.Context, a applied) (groups touched, found int, err error) {
 	x := h.table.lake.indexes.of(h.table.UUID)
 	if !a.index && !x.built() {
 		return h.search(ctx, a.changes)
@@ -106,6 +109,6 @@ func (h *keyedHead) locate(ctx context.Context, a applied) (files map[string]boo
 	if err := x.sync(ctx, h.table, h.loaded, h.files); err != nil {
 		return nil, 0, err
 	}
-	files, found = x.locate(a.changes.hashes)
-	return files, found, nil
+	groups, found = x.locate(a.changes.hashes)
+	return groups, found, nil
 }

@@ -92,26 +92,25 @@ func TestLargeFilesAreRewrittenInParts(t *testing.T) {
 func TestIndexForgetsFilesThatAreGone(t *testing.T) {
 	x := &tableIndex{}
 	hash := func(n int) keyindex.Hash { return keyindex.Hash{uint64(n) * 0x9e3779b97f4a7c15, uint64(n)} }
-	k := &keyHasher{table: "marts.members"}
 	const rows = 3000
 	for file := range 6 {
 		var hashes []keyindex.Hash
 		for n := range rows {
 			hashes = append(hashes, hash(file*rows+n))
 		}
-		if err := x.put(k, x.number(fmt.Sprint("f", file), rows), hashes); err != nil {
+		if err := x.put("marts.members", x.number(fmt.Sprint("f", file), 0, rows), hashes); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for file := range 5 {
-		x.drop(fmt.Sprint("f", file))
+		x.drop(fmt.Sprint("f", file), nil)
 	}
 	for n := range 6 * rows {
 		want := ""
 		if n >= 5*rows {
 			want = "f5"
 		}
-		if got := x.file(hash(n)); got != want {
+		if got := x.at(hash(n)).location; got != want {
 			t.Fatalf("key %d is in %q, want %q", n, got, want)
 		}
 	}
@@ -119,10 +118,10 @@ func TestIndexForgetsFilesThatAreGone(t *testing.T) {
 	if got := x.keys.Len(); got != rows {
 		t.Errorf("%d keys after the files went, want %d", got, rows)
 	}
-	if number := x.number("again", 1); int(number) > 5 {
+	if number := x.number("again", 0, 1); int(number) > 5 {
 		t.Errorf("file number %d, want one that is free", number)
 	}
-	if err := x.put(k, x.numbers["again"], []keyindex.Hash{hash(5 * rows)}); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "f5 and again") {
+	if err := x.put("marts.members", x.numbers["again"][0], []keyindex.Hash{hash(5 * rows)}); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "f5 and again") {
 		t.Errorf("a key in two files: got %v, want ErrForeign naming them", err)
 	}
 }
@@ -130,15 +129,13 @@ func TestIndexForgetsFilesThatAreGone(t *testing.T) {
 // Keys of more rows than are remembered are read back.
 func TestKeysThatAreNotRememberedAreRead(t *testing.T) {
 	x := &tableIndex{}
-	x.remember("a", make([]keyindex.Hash, 10))
-	x.writtenKeys = maxRemembered
-	x.remember("a", make([]keyindex.Hash, 10))
-	x.remember("a", make([]keyindex.Hash, 10))
-	if got, ok := x.written["a"]; !ok || got != nil {
-		t.Errorf("%d keys of a file that was given up", len(got))
+	x.remember("a", []writtenGroup{{rows: 10, hashes: make([]keyindex.Hash, 10)}})
+	x.remember("b", []writtenGroup{{rows: 10, hashes: make([]keyindex.Hash, maxRemembered-10)}, {from: "c", gone: make([]keyindex.Hash, 1)}})
+	if got, ok := x.written["b"]; !ok || got != nil {
+		t.Errorf("%d row groups of a file that was given up", len(got))
 	}
-	if x.writtenKeys != maxRemembered-10 {
-		t.Errorf("%d keys counted, want %d", x.writtenKeys, maxRemembered-10)
+	if x.writtenKeys != 10 || len(x.written["a"]) != 1 {
+		t.Errorf("%d keys counted, want those of the other file", x.writtenKeys)
 	}
 }
 
@@ -321,7 +318,7 @@ func TestRowsTellTheirEpoch(t *testing.T) {
 		"s3://l/t/data/7-0123456789abcdef-3.parquet": 7, "s3://l/t/data/d=1/7-w1-3.parquet": 7, "s3://l/t/data/00007-w1-3.parquet": 0,
 		"s3://l/t/data/00000-0-0e1c-4d-00001.parquet": 0, "s3://l/t/data/part.parquet": 0, "s3://l/t/data/7-w1-x.parquet": 0,
 	} {
-		if got := epochOf(name); got != want {
+		if got := EpochOf(name); got != want {
 			t.Errorf("epoch of %s is %d, want %d", name, got, want)
 		}
 	}
@@ -421,7 +418,9 @@ func TestLostFileOfACommittedKeyedEpoch(t *testing.T) {
 	}
 }
 
-func TestRecoverRefusesKeyedRows(t *testing.T) {
+// A keyed table keeps its rows, and its model is not known to the log, so that it
+// begins anew.
+func TestRecoverWithKeyedRows(t *testing.T) {
 	w := lakeWith(t, goodEpochs()...)
 	l := w.lake("w1")
 	definitions := append(slices.Clone(eventDefinitions), keyedDefinitions()[0])
@@ -441,12 +440,6 @@ func TestRecoverRefusesKeyedRows(t *testing.T) {
 		t.Fatalf("not proven (%v): %v", err, v.CounterExamples)
 	}
 	w.loseLog()
-	if _, err := w.lake("w2").Recover(t.Context(), definitions, "main"); !errors.Is(err, ErrKeyedState) || !strings.Contains(err.Error(), membersTable) {
-		t.Fatalf("got %v, want ErrKeyedState naming the table", err)
-	}
-	if err := w.open().Drop(t.Context(), keyedDefinitions()[0].ID); err != nil {
-		t.Fatal(err)
-	}
 	recovered, err := w.lake("w2").Recover(t.Context(), definitions, "main")
 	if err != nil {
 		t.Fatal(err)
@@ -455,8 +448,8 @@ func TestRecoverRefusesKeyedRows(t *testing.T) {
 		t.Errorf("recovered %+v, want the reader of events behind epoch 4", recovered.Floor)
 	}
 	s, err = w.lake("w3").Start(t.Context(), definitions)
-	if err != nil || s.Epochs[membersTable] != 0 {
-		t.Errorf("start at %+v (%v), want the keyed table made anew", s, err)
+	if err != nil || s.Epochs[membersTable] != 4 || len(s.Keyed) != 0 || s.State != nil {
+		t.Errorf("start at %+v (%v), want the keyed table as it is, and no state", s, err)
 	}
 }
 
@@ -599,6 +592,7 @@ func foreignMember(t *testing.T, key string) arrow.RecordBatch {
 	row.optional("ap")
 	row.int32(0)
 	row.next().(*array.MapBuilder).Append(true)
+	row.next().(*array.BooleanBuilder).Append(true)
 	return b.NewRecordBatch()
 }
 

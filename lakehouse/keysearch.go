@@ -10,30 +10,26 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/iceberg-go"
-	"github.com/apache/iceberg-go/table"
 
 	"github.com/calvelake/calve/lakehouse/internal/keyindex"
 )
 
-// search finds the files that hold changed keys without an index, for a process
-// that has none and carries an epoch of another through: it reads the keys of
-// the files whose bounds allow one of those that are changed.
-func (h *keyedHead) search(ctx context.Context, changes *changeSet) (files map[string]bool, found int, err error) {
+// search finds the row groups that hold changed keys without an index, for a
+// process that has none and carries an epoch of another through: it reads the
+// keys of the files whose bounds allow one of those that are changed.
+func (h *keyedHead) search(ctx context.Context, changes *changeSet) (groups touched, found int, err error) {
 	wanted := newKeyBounds(h.table, changes.rows)
-	k := h.table.keyHasher()
-	files = map[string]bool{}
-	var hashes []keyindex.Hash
+	r := &keyReader{table: h.table, head: h.loaded, hasher: h.table.keyHasher()}
+	defer r.close()
+	groups = touched{}
 	for location, f := range h.files.at {
 		if !wanted.mayBeIn(f.data) {
 			continue
 		}
-		err := scanFiles(ctx, h.loaded, []table.FileScanTask{f.task()}, k.columns, func(r *columnReader) (err error) {
-			if hashes, err = k.hashes(r.batch, hashes); err != nil {
-				return err
-			}
+		err := r.read(ctx, f, func(group int, _ int64, hashes []keyindex.Hash) error {
 			for _, hash := range hashes {
 				if changes.of(hash) >= 0 {
-					files[location] = true
+					groups.add(location, group)
 					found++
 				}
 			}
@@ -43,7 +39,7 @@ func (h *keyedHead) search(ctx context.Context, changes *changeSet) (files map[s
 			return nil, 0, err
 		}
 	}
-	return files, found, nil
+	return groups, found, nil
 }
 
 // keyBounds are the values of changed keys, to compare with the bounds of data

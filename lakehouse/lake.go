@@ -50,6 +50,7 @@ type Lake struct {
 	seq         atomic.Int64 // of Names
 	heads       heads
 	hasher      keyindex.Hasher // of the keys of keyed tables
+	layout      ChangeConfig    // sizes of their files, where a ChangeWriter is given none
 	indexes     indexes
 	files       fileLists
 }

@@ -131,6 +131,12 @@ func (o *OpenLetters) subtract(ctx context.Context, request string) error {
 	})
 }
 
+// Has tells whether a letter is among those that are left.
+func (o *OpenLetters) Has(id LetterID) bool {
+	_, ok := o.open[id]
+	return ok
+}
+
 // Len is how many letters are left.
 func (o *OpenLetters) Len() int { return len(o.open) }
 

@@ -12,11 +12,14 @@ import (
 	"github.com/apache/iceberg-go"
 )
 
-// partitioner assigns each row of a batch to its partition values.
+// partitioner assigns each row of a batch to its partition values and, in a
+// table with PropertyCurrent, to the current rows or to the others, which go to
+// files of their own.
 type partitioner struct {
-	spec   iceberg.PartitionSpec
-	schema *iceberg.Schema
-	fields []partitionColumn
+	spec    iceberg.PartitionSpec
+	schema  *iceberg.Schema
+	fields  []partitionColumn
+	current int // column of PropertyCurrent, -1 if there is none
 }
 
 type partitionColumn struct {
@@ -35,14 +38,16 @@ type partitionValue struct {
 	value any // nil for null
 }
 
-// partitionKey identifies a partition, and keeps its values.
+// partitionKey identifies a partition, and keeps its values. Of a table with
+// PropertyCurrent it identifies one half of a partition.
 type partitionKey struct {
-	key    string
-	values map[int]any // by partition field id
+	key     string
+	values  map[int]any // by partition field id
+	current bool
 }
 
 func newPartitioner(spec iceberg.PartitionSpec, schema *iceberg.Schema) (*partitioner, error) {
-	p := &partitioner{spec: spec, schema: schema}
+	p := &partitioner{spec: spec, schema: schema, current: -1}
 	for _, f := range spec.Fields() {
 		if len(f.SourceIDs) != 1 {
 			return nil, fmt.Errorf("partition field %s: transforms of several columns are not written", f.Name)
@@ -70,9 +75,11 @@ type run struct {
 // partition values.
 func (p *partitioner) runs(rows arrow.RecordBatch) ([]run, error) {
 	n := int(rows.NumRows())
-	if len(p.fields) == 0 {
+	if len(p.fields) == 0 && p.current < 0 {
 		return []run{{to: int64(n)}}, nil
 	}
+	isCurrent := p.currentOf(rows)
+	now := false
 	var runs []run
 	var scratch []byte
 	current := make([]partitionValue, len(p.fields))
@@ -87,16 +94,31 @@ func (p *partitioner) runs(rows arrow.RecordBatch) ([]run, error) {
 				current[f], changed = v, true
 			}
 		}
+		if c := isCurrent(i); c != now {
+			now, changed = c, true
+		}
 		if changed {
-			runs = append(runs, run{key: p.key(current), from: int64(i)})
+			runs = append(runs, run{key: p.key(current, now), from: int64(i)})
 		}
 		runs[len(runs)-1].to = int64(i + 1)
 	}
 	return runs, nil
 }
 
-func (p *partitioner) key(current []partitionValue) partitionKey {
-	k := partitionKey{values: make(map[int]any, len(current))}
+// currentOf tells of each row whether it is current; null is not.
+func (p *partitioner) currentOf(rows arrow.RecordBatch) func(i int) bool {
+	if p.current < 0 {
+		return func(int) bool { return false }
+	}
+	column := rows.Column(p.current).(*array.Boolean)
+	return func(i int) bool { return column.IsValid(i) && column.Value(i) }
+}
+
+func (p *partitioner) key(current []partitionValue, isCurrent bool) partitionKey {
+	k := partitionKey{values: make(map[int]any, len(current)), current: isCurrent}
+	if isCurrent {
+		k.key = "current "
+	}
 	for i, v := range current {
 		k.key += string(binary.AppendUvarint(nil, uint64(len(v.key)))) + v.key
 		k.values[p.fields[i].id] = v.value

@@ -23,10 +23,6 @@ var ErrNothingToRecover = errors.New("there is nothing to recover")
 // them tells where reading went on.
 var ErrTablesDisagree = errors.New("the tables disagree about the last epoch")
 
-// ErrKeyedState: keyed tables are there whose models' state only the lost log
-// names.
-var ErrKeyedState = errors.New("the state of keyed models is lost with the epoch log")
-
 // ErrUndecidable: the log has records that no recovery may pass over.
 var ErrUndecidable = errors.New("the epoch log cannot be rebuilt as it is")
 
@@ -48,9 +44,9 @@ type Recovery struct {
 // never did is new to the log, and a TopicPartition that delivered nothing yet
 // has no position in the tables: both are read from the beginning.
 //
-// The state of keyed models is not in the tables. A keyed table that shows an
-// epoch is refused (ErrKeyedState); one that was dropped is made anew, from the
-// staging tables, when the pipeline starts.
+// The state of keyed models is not in the tables, and the floor names none: when
+// the pipeline starts they take their inputs' tables in again, by the epochs and
+// watermarks of the audit table, and change what differs in their own.
 //
 // No other writer may be at work: only the log that is lost could fence it.
 //
@@ -66,10 +62,7 @@ func (l *Lake) Recover(ctx context.Context, definitions []Definition, first stri
 	if err := shown.agree(); err != nil {
 		return nil, err
 	}
-	if err := shown.keyedState(); err != nil {
-		return nil, err
-	}
-	floor := Floor{Number: shown.last, Positions: shown.readers(first), Tables: shown.states()}
+	floor := Floor{Number: shown.number(), Positions: shown.readers(first), Tables: shown.states(), Watermarks: shown.watermarks()}
 	location, err := l.Log().rebuild(ctx, floor)
 	if err != nil {
 		return nil, err
@@ -92,7 +85,9 @@ type shownProgress struct {
 type modelEnd struct {
 	reader string
 	epoch  int64 // of its newest audit row
-	at     map[record.TopicPartition]auditEnd
+	// watermark is the highest of its audit rows, µs.
+	watermark int64
+	at        map[record.TopicPartition]auditEnd
 }
 
 // auditEnd is the newest audit row of a model and TopicPartition.
@@ -145,11 +140,14 @@ func (s *shownProgress) take(r AuditRow, letters string) {
 	}
 	m := s.models[r.Model]
 	if m == nil {
-		m = &modelEnd{at: map[record.TopicPartition]auditEnd{}}
+		m = &modelEnd{at: map[record.TopicPartition]auditEnd{}, watermark: record.NoTime}
 		s.models[strings.Clone(r.Model)] = m
 	}
 	if r.Epoch > m.epoch {
 		m.epoch, m.reader = r.Epoch, strings.Clone(r.Reader)
+	}
+	if w := r.Range.Watermark; w != nil {
+		m.watermark = max(m.watermark, *w)
 	}
 	tp := record.TopicPartition{Topic: r.Range.Topic, Partition: r.Range.Partition}
 	if m.at[tp].epoch < r.Epoch {
@@ -168,7 +166,7 @@ func (s *shownProgress) agree() error {
 		expected, shown := s.touched[name], t.progress.Epoch
 		switch {
 		case s.keyed[name]:
-			// Whatever it shows, it is made anew; see keyedState.
+			// Whatever it shows, it is made anew; see number.
 		case t.table == nil && expected > 0:
 			problems = append(problems, fmt.Sprintf("%s is gone, epoch %d wrote it: restore it", name, expected))
 		case shown < expected:
@@ -184,19 +182,33 @@ func (s *shownProgress) agree() error {
 		ErrTablesDisagree, s.last, strings.Join(problems, "; "))
 }
 
-// keyedState refuses keyed tables that hold rows.
-func (s *shownProgress) keyedState() error {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(s.tables)) {
-		if s.keyed[name] && s.tables[name].progress.Epoch != 0 {
-			names = append(names, name)
+// number is the last epoch that any table shows. Keyed ones may show epochs that
+// took nothing, of which the audit table does not tell; or one whose commit, table
+// by table, stopped before the others: that is taken again, and as their models
+// begin anew it is of no account what they have of it.
+func (s *shownProgress) number() int64 {
+	last := s.last
+	for name, t := range s.tables {
+		if s.keyed[name] {
+			last = max(last, t.progress.Epoch)
 		}
 	}
-	if len(names) == 0 {
+	return last
+}
+
+// watermarks are those of staging models after their last epoch, as far as the
+// audit table tells, if any model keeps state.
+func (s *shownProgress) watermarks() map[string]record.Watermark {
+	if !slices.Contains(slices.Collect(maps.Values(s.keyed)), true) {
 		return nil
 	}
-	return fmt.Errorf("%w: %s; restore the epoch log, or drop these tables and run calve recover again: the next run makes them anew from the staging tables",
-		ErrKeyedState, strings.Join(names, ", "))
+	all := map[string]record.Watermark{}
+	for name, m := range s.models {
+		if m.watermark != record.NoTime {
+			all[name] = record.Watermark{At: m.watermark, Seen: m.watermark}
+		}
+	}
+	return all
 }
 
 // wayBack says how to undo an epoch of which only this table knows.

@@ -118,7 +118,7 @@ func (l *Lake) replan(ctx context.Context, head *keyedHead, e *Epoch, c *TableCh
 		return nil, err
 	}
 	defer changes.release()
-	made, err := head.apply(ctx, applied{changes: changes, names: l.Names(e.Number), config: ChangeConfig{}.writer()})
+	made, err := head.apply(ctx, applied{changes: changes, names: l.Names(e.Number), config: l.layout.withDefaults()})
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,8 @@ type RequestProgress struct {
 	id   string
 	read int64 // epochs up to here were looked at
 	done *Request
-	at   int64 // the epoch that says done
+	at   int64  // the epoch that says done
+	last string // the table that it commits last, "" if it touches none
 }
 
 // Follow begins to follow a request.
@@ -30,14 +31,17 @@ func (p *RequestProgress) Look(ctx context.Context) (*Request, error) {
 	if err != nil || p.done == nil {
 		return newest, err
 	}
-	audit, err := p.lake.verifiedTable(ctx, AuditDefinition(p.lake.pipeline).ID.String())
+	if p.last == "" {
+		return p.done, nil
+	}
+	last, err := p.lake.verifiedTable(ctx, p.last)
 	if err != nil {
 		return nil, err
 	}
-	if audit.problem != nil {
-		return nil, audit.problem
+	if last.problem != nil {
+		return nil, last.problem
 	}
-	if audit.progress.Epoch < p.at {
+	if last.progress.Epoch < p.at {
 		return nil, nil // decided, and about to be committed
 	}
 	return p.done, nil
@@ -75,6 +79,9 @@ func (p *RequestProgress) decided(ctx context.Context) (newest *Request, err err
 			}
 			if r.Done {
 				p.done, p.at = &r, n
+				if len(e.Changes) > 0 {
+					p.last = e.Changes[len(e.Changes)-1].Table
+				}
 			} else {
 				newest = &r
 			}

@@ -13,16 +13,24 @@ import (
 	"time"
 
 	"github.com/calvelake/calve/lakehouse/storage"
+	"github.com/calvelake/calve/runtime/record"
 )
 
-// RequestKind is what a command asks the active writer to do with dead letters.
+// RequestKind is what a command asks the active writer to do.
 type RequestKind string
 
 // The kinds of requests.
 const (
-	RequestReplay  RequestKind = "replay"  // run them through the present models
-	RequestDiscard RequestKind = "discard" // give them up
+	RequestReplay  RequestKind = "replay"  // run dead letters through the present models
+	RequestDiscard RequestKind = "discard" // give dead letters up
+	// RequestReconcile makes the rows of the one keyed model of Filter.Models anew
+	// from its inputs' tables, late events included.
+	RequestReconcile RequestKind = "reconcile"
 )
+
+func (k RequestKind) known() bool {
+	return k == RequestReplay || k == RequestDiscard || k == RequestReconcile
+}
 
 // LetterRequest is what a command asks of the active writer, as the object
 // <warehouse>/_calve/<pipeline>/requests/<id>.
@@ -68,6 +76,12 @@ type RequestResult struct {
 	// NoModel are letters of models that the project does not have any more:
 	// they stay open.
 	NoModel int64 `json:"no_model"`
+	// Created, Updated and Deleted are rows of a table that was reconciled.
+	Created int64 `json:"created,omitempty"`
+	Updated int64 `json:"updated,omitempty"`
+	Deleted int64 `json:"deleted,omitempty"`
+	// Problem is why the request was not carried out.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Add counts a letter.
@@ -81,6 +95,18 @@ func (r *RequestResult) Add(o Outcome) {
 		r.Filtered++
 	case Discarded:
 		r.Discarded++
+	}
+}
+
+// Count counts a changed row.
+func (r *RequestResult) Count(op record.Op) {
+	switch op {
+	case record.OpCreate:
+		r.Created++
+	case record.OpUpdate:
+		r.Updated++
+	case record.OpDelete:
+		r.Deleted++
 	}
 }
 
@@ -203,8 +229,10 @@ func (r *Requests) Read(ctx context.Context, id string) (LetterRequest, error) {
 		return q, fmt.Errorf("%w: %s: %w; remove the object and ask again", ErrRequest, r.dir+id, err)
 	case q.ID != id || path.Base(id) != id:
 		return q, fmt.Errorf("%w: %s says that its id is %q; remove the object and ask again", ErrRequest, r.dir+id, q.ID)
-	case q.Kind != RequestReplay && q.Kind != RequestDiscard:
-		return q, fmt.Errorf("%w: %s asks for %q, this calve can replay and discard", ErrRequest, r.dir+id, q.Kind)
+	case !q.Kind.known():
+		return q, fmt.Errorf("%w: %s asks for %q, this calve can replay, discard and reconcile", ErrRequest, r.dir+id, q.Kind)
+	case q.Kind == RequestReconcile && len(q.Filter.Models) != 1:
+		return q, fmt.Errorf("%w: %s asks to reconcile %d models, it can be one; remove the object and ask again", ErrRequest, r.dir+id, len(q.Filter.Models))
 	}
 	return q, nil
 }

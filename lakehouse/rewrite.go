@@ -12,6 +12,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"github.com/calvelake/calve/lakehouse/internal/keyindex"
+	"github.com/calvelake/calve/lakehouse/internal/rowdrop"
 	"github.com/calvelake/calve/runtime/record"
 )
 
@@ -20,24 +21,35 @@ import (
 // become many.
 const keyedFileBytes = 32 << 20
 
-// rewrite applies changes to a head: it writes anew, as a whole, each data file
-// that holds a changed row, batch by batch. An updated row takes its place, or
-// goes to its new partition; a new row goes behind those of its partition. Rows
-// of one partition are gathered until a file has its size, so that small files
-// that are touched together become one.
+// rewrite applies changes to a head: it writes anew each data file that holds a
+// changed row, of which it copies the row groups without one byte for byte and
+// encodes the others. An updated row takes its place, or goes to its new
+// partition; new rows go to files of their own, with what is left of small files
+// that are touched, so that those become few.
+//
+// Where current rows lie apart, an updated one does not take its place: it goes
+// to the new ones. Members that change often thus come to lie together, and the
+// files that they left behind are touched the more seldom.
 type rewrite struct {
 	table   *Table // with the head's schema
 	head    *table.Table
 	files   *liveFiles
 	names   *Names
-	config  WriterConfig
+	config  ChangeConfig
 	changes *changeSet
 
-	writer *Writer
+	writer *groupWriter
 	hasher *keyHasher
-	hashes []keyindex.Hash
-	placed []bool // by change: its row was found in a file
+	lanes  []partitionKey // by change: where its row goes; nil if all go to one place
+	placed []bool         // by change: its key was found in a file
+	loose  []int          // changes whose rows leave their files
 	stats  RewriteStats
+
+	hashes []keyindex.Hash
+	found  []int
+
+	dropper *rowdrop.Dropper
+	failed  int64 // row groups that it could not take rows out of
 }
 
 // RewriteStats tell what a change of a keyed table cost.
@@ -51,6 +63,8 @@ type RewriteStats struct {
 	WrittenFiles              int64 // data files
 	WrittenRows               int64
 	WrittenBytes              int64
+	CopiedGroups, CopiedRows  int64 // row groups that no row of changed
+	ThinnedGroups             int64 // row groups that rows were taken out of without decoding the others
 }
 
 // Changed is how many rows were changed.
@@ -61,19 +75,31 @@ func (s RewriteStats) Amplification() float64 {
 	return float64(s.WrittenRows) / float64(max(s.Changed(), 1))
 }
 
-// run rewrites the files at those locations, which must hold as many of the
-// changed keys as found says, and writes what is new.
-func (w *rewrite) run(ctx context.Context, locations []string, found int) ([]File, error) {
+// ByteAmplification is how many bytes of data files were written for one that
+// changed, by the change file, which is encoded as they are.
+func (s RewriteStats) ByteAmplification() float64 {
+	return float64(s.WrittenBytes) / float64(max(s.ChangedBytes, 1))
+}
+
+// run rewrites the files at those locations, whose touched row groups must hold
+// as many of the changed keys as found says, and writes what is new.
+func (w *rewrite) run(ctx context.Context, locations []string, groups touched, found int) ([]File, error) {
 	var err error
-	if w.writer, err = w.table.newWriter(w.names, w.config); err != nil {
+	if w.writer, err = w.table.newGroupWriter(w.names, w.config); err != nil {
 		return nil, err
 	}
-	defer w.writer.Abort()
+	defer w.writer.abort()
+	if w.dropper, err = rowdrop.New(); err != nil {
+		return nil, err
+	}
+	defer w.dropper.Close()
 	w.config, w.hasher = w.writer.config, w.table.keyHasher()
-	w.writer.written = w.remember
 	w.placed = make([]bool, len(w.changes.ops))
+	if w.lanes, err = w.writer.lanes(w.changes.rows); err != nil {
+		return nil, err
+	}
 	for _, location := range locations {
-		if err := w.file(ctx, w.files.at[location]); err != nil {
+		if err := w.file(ctx, w.files.at[location], groups[location]); err != nil {
 			return nil, fmt.Errorf("rewrite %s: %w", location, err)
 		}
 	}
@@ -83,7 +109,7 @@ func (w *rewrite) run(ctx context.Context, locations []string, found int) ([]Fil
 	if err := w.rest(ctx); err != nil {
 		return nil, err
 	}
-	files, err := w.writer.Close()
+	files, err := w.writer.close()
 	if err != nil {
 		return nil, err
 	}
@@ -95,21 +121,24 @@ func (w *rewrite) run(ctx context.Context, locations []string, found int) ([]Fil
 	return files, nil
 }
 
-// remember notes the keys of what was written.
-func (w *rewrite) remember(location string, rows arrow.RecordBatch) (err error) {
-	if w.hashes, err = w.hasher.hashes(rows, w.hashes); err == nil {
-		w.table.lake.indexes.of(w.table.UUID).remember(location, w.hashes)
-	}
-	return err
-}
-
 // file writes the rows of a data file with the changes among them.
-func (w *rewrite) file(ctx context.Context, f liveFile) error {
+func (w *rewrite) file(ctx context.Context, f liveFile, touched map[int]bool) error {
 	w.stats.ReplacedFiles++
 	w.stats.ReplacedRows += f.data.Count()
 	w.stats.ReplacedBytes += f.data.FileSizeBytes()
-	var hashes []keyindex.Hash
-	var changes []int
+	source, err := w.table.openGroups(ctx, f, w.writer.encoder, w.config.Allocator)
+	if err != nil {
+		return err
+	}
+	if source == nil {
+		return w.scan(ctx, f)
+	}
+	r := &regroup{rewrite: w, source: source, touched: touched}
+	return r.run(ctx)
+}
+
+// scan rewrites a file that cannot be taken apart, batch by batch.
+func (w *rewrite) scan(ctx context.Context, f liveFile) error {
 	rows := int64(0)
 	err := scanFiles(ctx, w.head, []table.FileScanTask{f.task()}, nil, func(r *columnReader) error {
 		batch, err := w.table.order(ctx, r.batch, w.config.Allocator)
@@ -117,15 +146,13 @@ func (w *rewrite) file(ctx context.Context, f liveFile) error {
 			return err
 		}
 		defer batch.Release()
-		if hashes, err = w.hasher.hashes(batch, hashes); err != nil {
+		rows += batch.NumRows()
+		kept, _, err := w.apply(batch, f.data.FilePath(), nil)
+		if err != nil {
 			return err
 		}
-		rows += batch.NumRows()
-		var count int
-		if changes, count = w.changes.changed(hashes, changes); count == 0 {
-			return w.writer.Write(ctx, batch)
-		}
-		return w.batch(ctx, batch, changes, f.data.FilePath())
+		defer kept.Release()
+		return w.writer.write(ctx, kept)
 	})
 	if err == nil && rows != f.data.Count() {
 		err = fmt.Errorf("%w: it has %d rows, its manifest says %d", ErrForeign, rows, f.data.Count())
@@ -133,33 +160,65 @@ func (w *rewrite) file(ctx context.Context, f liveFile) error {
 	return err
 }
 
-// batch writes rows of a file, some of which are changed.
-func (w *rewrite) batch(ctx context.Context, rows arrow.RecordBatch, changes []int, location string) error {
-	order := make([]int, 0, len(changes)) // rows of the file, behind them those of updates
+// apply makes the changes to rows of a file: what stays of them, and the keys
+// that do not. lane is where the file's rows go, nil if that is not known. The
+// caller releases the rows.
+func (w *rewrite) apply(rows arrow.RecordBatch, location string, lane *partitionKey) (kept arrow.RecordBatch, gone []keyindex.Hash, err error) {
+	if w.hashes, err = w.hasher.hashes(rows, w.hashes); err != nil {
+		return nil, nil, err
+	}
+	var count int
+	if w.found, count = w.changes.changed(w.hashes, w.found); count == 0 {
+		rows.Retain()
+		return rows, nil, nil
+	}
+	order := make([]int, 0, len(w.found)) // rows of the file, behind them those of updates
 	var updates []int
-	for row, change := range changes {
+	for row, change := range w.found {
 		if change < 0 {
 			order = append(order, row)
 			continue
 		}
-		if w.placed[change] {
-			return duplicateKey(w.table.ID.String(), location, "a file before it or the same")
+		stays, err := w.place(change, lane, location)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case stays:
+			order = append(order, len(w.found)+len(updates))
+			updates = append(updates, change)
+		default:
+			gone = append(gone, w.hashes[row])
 		}
-		w.placed[change] = true
-		if w.changes.ops[change] == record.OpDelete {
-			w.stats.Deleted++
-			continue
-		}
-		w.stats.Updated++
-		order = append(order, len(changes)+len(updates))
-		updates = append(updates, change)
 	}
-	spliced, err := splice(rows, w.changes.rows, updates, order, w.config.Allocator)
-	if err != nil {
-		return err
+	kept, err = splice(rows, w.changes.rows, updates, order, w.config.Allocator)
+	return kept, gone, err
+}
+
+// place notes that the row of a change was found, and tells whether one with its
+// key stays there.
+func (w *rewrite) place(change int, lane *partitionKey, location string) (stays bool, err error) {
+	if w.placed[change] {
+		return false, duplicateKey(w.table.ID.String(), location, "a file before it or the same")
 	}
-	defer spliced.Release()
-	return w.writer.Write(ctx, spliced)
+	w.placed[change] = true
+	if w.changes.ops[change] == record.OpDelete {
+		w.stats.Deleted++
+		return false, nil
+	}
+	w.stats.Updated++
+	if stays = w.stays(change, lane); !stays {
+		w.loose = append(w.loose, change)
+	}
+	return stays, nil
+}
+
+// stays tells whether an updated row takes its place in a file.
+func (w *rewrite) stays(change int, lane *partitionKey) bool {
+	if w.lanes == nil {
+		return true
+	}
+	to := w.lanes[change]
+	return !to.current && (lane == nil || to.key == lane.key)
 }
 
 // splice takes rows, by their place among those of a file and some of a change
@@ -187,25 +246,31 @@ func splice(rows, changes arrow.RecordBatch, updates, order []int, mem memory.Al
 // restRows is how many new rows are gathered at once.
 const restRows = 16 << 10
 
-// rest writes the rows whose keys the table does not have.
+// rest writes the rows whose keys the table does not have, and those that left
+// their files.
 func (w *rewrite) rest(ctx context.Context) error {
-	var fresh []int
+	rest := w.loose
 	for change, op := range w.changes.ops {
 		switch {
 		case w.placed[change]:
 		case op == record.OpDelete:
 			w.stats.Absent++
 		default:
-			fresh = append(fresh, change)
+			w.stats.Created++
+			rest = append(rest, change)
 		}
 	}
-	w.stats.Created = int64(len(fresh))
-	for part := range slices.Chunk(fresh, restRows) {
+	if w.table.current != "" {
+		if err := sortByKey(w.table, w.changes.rows, rest); err != nil {
+			return err
+		}
+	}
+	for part := range slices.Chunk(rest, restRows) {
 		rows, err := record.Take(w.changes.rows, part, w.config.Allocator)
 		if err != nil {
 			return fmt.Errorf("gather new rows of %s: %w", w.table.ID, err)
 		}
-		err = w.writer.Write(ctx, rows)
+		err = w.writer.write(ctx, rows)
 		rows.Release()
 		if err != nil {
 			return err
@@ -215,9 +280,9 @@ func (w *rewrite) rest(ctx context.Context) error {
 }
 
 // inOrder sorts locations by age of the file.
-func (f *liveFiles) inOrder(locations map[string]bool) []string {
+func (f *liveFiles) inOrder(groups touched) []string {
 	var sorted []string
-	for location := range locations {
+	for location := range groups {
 		sorted = append(sorted, location)
 	}
 	slices.SortFunc(sorted, func(a, b string) int {

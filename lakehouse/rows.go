@@ -44,7 +44,7 @@ func (t *Table) Rows(ctx context.Context, columns []string, visit func(f RowsFil
 	}
 	for _, task := range tasks {
 		location := task.File.FilePath()
-		f := RowsFile{Location: location, Epoch: epochOf(location), Sequence: sequenceOf(task), Rows: task.File.Count()}
+		f := RowsFile{Location: location, Epoch: EpochOf(location), Sequence: sequenceOf(task), Rows: task.File.Count()}
 		err := scanFiles(ctx, tbl, []table.FileScanTask{task}, columns, func(r *columnReader) error { return visit(f, r.batch) })
 		if err != nil {
 			return Progress{}, err
@@ -53,9 +53,9 @@ func (t *Table) Rows(ctx context.Context, columns []string, visit func(f RowsFil
 	return progress, nil
 }
 
-// epochOf is the epoch in a data file's name, <epoch>-<writer nonce>-<seq>, 0 if
-// it is not such a name.
-func epochOf(location string) int64 {
+// EpochOf is the epoch in an object's name as Names gives it, 0 if it is not such
+// a name. A data file's name ends in .parquet.
+func EpochOf(location string) int64 {
 	parts := strings.Split(strings.TrimSuffix(path.Base(location), ".parquet"), "-")
 	if len(parts) != 3 {
 		return 0

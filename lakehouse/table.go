@@ -25,6 +25,7 @@ type Table struct {
 	source     map[string]string // PropertySourceFields
 	arrow      *arrow.Schema     // of the data files, with field ids
 	key        []string          // PropertyKey; nil unless keyed
+	current    string            // PropertyCurrent; "" if rows are not told apart by it
 	store      storage.Store
 	lake       *Lake
 }
@@ -63,6 +64,7 @@ func (l *Lake) tableWith(id catalog.Identifier, tbl *table.Table, own *iceberg.S
 		source:     source,
 		arrow:      schema,
 		key:        key,
+		current:    currentOf(key, meta.Properties(), schema),
 		store:      l.store,
 		lake:       l,
 	}, nil

@@ -55,8 +55,6 @@ type Writer struct {
 	open      map[string]*dataFile
 	done      []File
 	clock     int64 // counts writes, for least recently written
-	// written, if set, sees the rows that went into a file, in its order.
-	written func(location string, rows arrow.RecordBatch) error
 }
 
 // NewWriter begins an epoch's files of a table that only grows; a keyed one has
@@ -140,11 +138,6 @@ func (w *Writer) writeGroup(ctx context.Context, rows arrow.RecordBatch, g group
 	}
 	if err := f.write(part); err != nil {
 		return err
-	}
-	if w.written != nil {
-		if err := w.written(f.location, part); err != nil {
-			return err
-		}
 	}
 	if f.size() >= w.config.TargetBytes {
 		return w.end(f)

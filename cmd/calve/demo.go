@@ -58,7 +58,7 @@ into Iceberg tables on the local disk, and show what came out. Everything is
 removed afterwards unless --keep is given; what is kept is a project that
 calve run continues, and the ways to attach other engines to it are printed.`,
 		Example: `  calve demo
-  calve demo --example athlete
+  calve demo --example shop
   calve demo --keep --dir ./weblog
   calve demo --output json`,
 		Args: noArgs,
@@ -249,5 +249,10 @@ func produceFile(ctx context.Context, client *kafka.Client, t examples.Topic, di
 		return 0, fmt.Errorf("open %s: %w", t.File, err)
 	}
 	defer file.Close() //nolint:errcheck // only read from
-	return client.Produce(ctx, kafka.ProduceConfig{Topic: t.Name, CreateTopic: true, Partitions: t.Partitions}, kafka.Lines(file, ""))
+	config := kafka.ProduceConfig{Topic: t.Name, CreateTopic: true, Partitions: t.Partitions, KeepTimestamps: t.Recorded}
+	records := kafka.Lines(file, "")
+	if t.Recorded {
+		records = kafka.Recorded(file)
+	}
+	return client.Produce(ctx, config, records)
 }

@@ -43,7 +43,15 @@ func printPlan(out io.Writer, plan daemon.Plan) error {
 	fmt.Fprintf(w, "project\t%s\nwarehouse\t%s\ncatalog\t%s\nkafka\t%v\n\n", plan.Project, plan.Warehouse, plan.Catalog, plan.Kafka)
 	fmt.Fprintln(w, "MODEL\tKIND\tFROM\tPLUGIN\tTABLE")
 	for _, m := range plan.Models {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.Kind, m.From, dash(m.Plugin), dash(m.Table))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.Kind, dash(m.From), dash(m.Plugin), dash(m.Table))
+	}
+	for _, m := range plan.Models {
+		for _, problem := range m.Problems {
+			fmt.Fprintf(w, "\nrefused\t%s\n", problem)
+		}
+		for _, warning := range m.Warnings {
+			fmt.Fprintf(w, "\nwarning\t%s\n", warning)
+		}
 	}
 	fmt.Fprintln(w, "\nACTION\tTABLE\t")
 	for _, t := range plan.Tables {

@@ -42,7 +42,7 @@ run again.`,
 	root.PersistentFlags().StringVar(&s.logLevel, "log-level", "", "debug, info, warn or error (default: warn on a terminal, info elsewhere)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	group(root)
-	root.AddCommand(newRun(s), newProduce(s), newDemo(s), newPlan(s), newTable(s), newCatalog(s), newStatus(s), newVerify(s), newDLQ(s), newPlugin(s), newRecover(s), newSchema(), newVersion())
+	root.AddCommand(newRun(s), newProduce(s), newDemo(s), newPlan(s), newSQL(s), newTable(s), newCatalog(s), newStatus(s), newVerify(s), newDLQ(s), newReconcile(s), newPlugin(s), newRecover(s), newSchema(), newVersion())
 	return root
 }
 

@@ -65,6 +65,7 @@ lost and none is written twice, however it ended.`,
 				return usageError{fmt.Errorf("--metrics %s: expected host:port, as 127.0.0.1:9464, or :9464 for all interfaces", metrics)}
 			}
 			options.Metrics = metrics
+			daemon.LimitMemory(p, logger)
 			if options.Shadows, err = parseShadows(shadows); err != nil {
 				return usageError{err}
 			}
@@ -81,7 +82,7 @@ lost and none is written twice, however it ended.`,
 	cmd.Flags().BoolVar(&once, "once", false, "read up to the end offsets seen at start, commit, exit")
 	cmd.Flags().BoolVar(&standby, "standby", false, "wait until the writer's epoch log has been silent for 3 minutes (3 commit intervals if they are longer), then take over")
 	cmd.Flags().StringVar(&onLoss, "on-data-loss", "fail", "when records expired before they were read: fail, or record-loss to go on and record the lost range")
-	cmd.Flags().StringArrayVar(&reset, "reset-model", nil, "a model that keeps state (sessions): forget the state, take its input's table in again, and replace the rows of its own; once for each model")
+	cmd.Flags().StringArrayVar(&reset, "reset-model", nil, "a model that keeps state (sessions, facts …): forget the state, take its inputs' tables in again, and then change the rows of its own; once for each model. For late events use calve reconcile")
 	cmd.Flags().StringVar(&metrics, "metrics", "", "host:port at which /metrics (Prometheus), /healthz and /readyz are served; none if empty. They ask for no log-in")
 	cmd.Flags().StringArrayVar(&shadows, "shadow", nil, "MODEL=name@channel or MODEL=name@version of the plugin registry: runs beside the model's plugin, writes nothing, and tells what differs; once for each model")
 	return s.withOutput(s.withProject(cmd))

@@ -12,19 +12,19 @@ import (
 func built() []project.Feature {
 	var features []project.Feature
 	for key, values := range map[string][]string{
-		"kind":             {"staging", "session", "fact"},
+		"kind":             {"staging", "session", "date", "dimension", "fact", "bridge", "map"},
 		"format":           {"json", "confluent-json", "text", "bytes", "avro", "protobuf", "debezium-json", "debezium-avro"},
 		"encoding":         encodings,
 		"schema_registry":  {""},
 		"partition_by":     {"identity", "year", "month", "day", "hour", "bucket", "truncate"},
 		"profile":          {"strict"},
-		"limits":           {"max_dead_ratio"},
+		"limits":           {"max_dead_ratio", "memory"},
 		"catalog":          {"embedded", "rest"},
 		"materialized":     {"table"},
 		"on_schema_change": {"ignore", "append_new_columns", "fail"},
 		"where":            {""},
 		"derive":           {""},
-		"data_tests":       {"not_null", "accepted_values", "accepted_range", "expression_is_true"},
+		"data_tests":       {"not_null", "accepted_values", "accepted_range", "expression_is_true", "unique", "relationships"},
 		"contract":         {""},
 		"freshness":        {""},
 		"plugin":           {"local", "registry"},

@@ -13,14 +13,10 @@ import (
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
 	"github.com/calvelake/calve/runtime/record"
-	"github.com/calvelake/calve/runtime/state"
 )
 
 // compileFact compiles a fact; compiled has the keyed models before it.
 func compileFact(p *project.Project, m *project.Model, compiled []keyedModel) (*fact.Program, error) {
-	if len(m.Fact.ForeignKeys) > 0 {
-		return nil, fmt.Errorf("%s:%d: model %s: foreign_keys (%s) are part of the language but this version of calve does not run them yet", m.File, m.Line, m.Name, m.Fact.ForeignKeys[0].Name)
-	}
 	f := factSpec{project: p, model: m, compiled: compiled}
 	program, err := f.compile()
 	var wrong *fact.ExpressionError
@@ -49,7 +45,7 @@ func (f *factSpec) compile() (*fact.Program, error) {
 	}
 	f.spec = fact.Spec{
 		Model: m.Name, From: from, Grain: m.Fact.Grain, EventTime: m.EventTime, Lateness: m.AllowedLateness + amended(f.project, m.From.Model),
-		OnUpdate: fact.OnUpdate(m.Fact.OnUpdate), OnDelete: fact.OnDelete(m.Fact.OnDelete), SurrogateKey: m.SurrogateKey,
+		Rekey: rekeyed(f.project, m), OnUpdate: fact.OnUpdate(m.Fact.OnUpdate), OnDelete: fact.OnDelete(m.Fact.OnDelete), SurrogateKey: m.SurrogateKey,
 	}
 	if m.Where != "" && !factWhereFirst(f.project, m) {
 		e, err := expression.Parse(m.Where)
@@ -66,6 +62,11 @@ func (f *factSpec) compile() (*fact.Program, error) {
 	}
 	for i := range m.Fact.LeftJoin {
 		if err := f.addJoin(i); err != nil {
+			return nil, err
+		}
+	}
+	for i := range m.Fact.ForeignKeys {
+		if err := f.addForeignKey(i); err != nil {
 			return nil, err
 		}
 	}
@@ -108,6 +109,8 @@ func amended(p *project.Project, name string) time.Duration {
 		return 2*max(m.Session.Gap, m.Session.Timeout) + m.AllowedLateness
 	case project.KindFact:
 		return m.AllowedLateness + amended(p, m.From.Model)
+	case project.KindDimension:
+		return m.Dimension.LateChanges + amended(p, m.From.Model)
 	}
 	return 0
 }
@@ -140,11 +143,20 @@ func (f *factSpec) addJoin(i int) error {
 	if made.Aggregates, err = factColumns(fmt.Sprintf("left_join[%d].aggregates.", i), join.Aggregates); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(join.Copy)) {
-		made.Copy = append(made.Copy, fact.Copy{Name: name, From: join.Copy[name]})
+	made.Copy = copies(join.Copy)
+	if made.Unmatched, err = unmapped(f.project, join); err != nil {
+		return err
 	}
 	f.spec.Joins = append(f.spec.Joins, made)
 	return nil
+}
+
+func copies(of map[string]string) []fact.Copy {
+	var all []fact.Copy
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		all = append(all, fact.Copy{Name: name, From: of[name]})
+	}
+	return all
 }
 
 // columns are those that the fact's table has behind surrogate key, grain and event
@@ -217,28 +229,18 @@ func buildFact(p *project.Project, s *keyedState, k *keyedModel) (pipeline.Keyed
 	if err != nil {
 		return built, err
 	}
-	operator, err := k.fact.Open(factState{space})
+	operator, err := k.fact.Open(space, k.dimensions)
 	if err != nil {
 		return built, err
 	}
 	if built.Tests, err = keyedTests(k); err != nil {
 		return built, err
 	}
-	built.Definition = fmt.Sprintf("fact %08x", version)
+	built.Keys = slices.Sorted(maps.Keys(k.dimensions))
+	built.Definition = fmt.Sprintf("fact %08x", version) + keysDefinition(k.dimensions)
+	built.Describes = k.fact.Describe()
 	built.Operator = &facts{operator}
 	return built, nil
-}
-
-// factState is a model's part of the keyed state as its operator sees it.
-type factState struct{ *state.Space }
-
-// Write implements fact.State.
-func (s factState) Write(changes []fact.Change) error {
-	all := make([]state.Change, len(changes))
-	for i, c := range changes {
-		all[i] = state.Change{Key: c.Key, Value: c.Value}
-	}
-	return s.Space.Write(all)
 }
 
 // facts is a fact operator as the pipeline's Operator.

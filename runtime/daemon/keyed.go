@@ -4,38 +4,62 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/lakehouse"
-	"github.com/calvelake/calve/lakehouse/storage"
+	"github.com/calvelake/calve/runtime/bridge"
+	"github.com/calvelake/calve/runtime/calendar"
 	"github.com/calvelake/calve/runtime/contract"
+	"github.com/calvelake/calve/runtime/dimension"
 	"github.com/calvelake/calve/runtime/expression"
 	"github.com/calvelake/calve/runtime/fact"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/session"
-	"github.com/calvelake/calve/runtime/state"
 )
 
 // keyedModel is a keyed model of a project, compiled as far as its table goes.
 type keyedModel struct {
 	*project.Model
-	session *session.Program // of a session model
-	plugin  *sessionPlugin   // of one, once it is opened; session is compiled for it
-	fact    *fact.Program    // of a fact
+	session  *session.Program  // of a session model
+	fact     *fact.Program     // of a fact
+	calendar *calendar.Program // of a date dimension
+	bridge   *bridge.Program   // of a bridge
+
+	dimension *dimension.Program // of a dimension
+	decider   *decider           // of one with a plugin
+	// dimensions are those that a fact or bridge refers to, once they are built.
+	dimensions map[string]fact.Dimension
+	// plugin is that of a session model, which session is compiled for, or of a
+	// dimension, once it is opened.
+	plugin keyedPlugin
+	// tableTest is of what is no model: a data test over the rows of models.
+	tableTest *tableTest
+}
+
+// keyedPlugin is the plugin of a keyed model.
+type keyedPlugin interface {
+	pipeline.KeyedPlugin
+	Close(ctx context.Context) error
 }
 
 // schema is the columns of the model's table.
 func (k *keyedModel) schema() *arrow.Schema {
 	if k.fact != nil {
 		return k.fact.Schema()
+	}
+	if k.calendar != nil {
+		return k.calendar.Schema()
+	}
+	if k.bridge != nil {
+		return k.bridge.Schema()
+	}
+	if k.dimension != nil {
+		return k.dimension.Schema()
 	}
 	return k.session.Schema()
 }
@@ -44,6 +68,15 @@ func (k *keyedModel) schema() *arrow.Schema {
 func (k *keyedModel) key() []string {
 	if k.fact != nil {
 		return k.fact.Key()
+	}
+	if k.calendar != nil {
+		return k.calendar.Key()
+	}
+	if k.bridge != nil {
+		return k.bridge.Key()
+	}
+	if k.dimension != nil {
+		return k.dimension.Key()
 	}
 	return []string{k.SurrogateKey}
 }
@@ -62,8 +95,16 @@ func compileKeyed(p *project.Project) ([]keyedModel, error) {
 			if k.session, err = compileSession(p, m, declaredPlugin(m)); err == nil {
 				_, err = keyedWhere(p, m)
 			}
+		case project.KindDimension:
+			err = k.compileDimension(p, all)
 		case project.KindFact:
 			k.fact, err = compileFact(p, m, all)
+		case project.KindMap:
+			k.fact, err = compileMap(p, m, all)
+		case project.KindBridge:
+			k.bridge, err = compileBridge(p, m, all)
+		case project.KindDate:
+			k.calendar, err = compileDate(m)
 		default:
 			continue
 		}
@@ -76,50 +117,11 @@ func compileKeyed(p *project.Project) ([]keyedModel, error) {
 		}
 		all = append(all, k)
 	}
-	return all, errors.Join(errs...)
-}
-
-// compileSession compiles a session model with a plugin, nil for none.
-func compileSession(p *project.Project, m *project.Model, plugin session.Plugin) (*session.Program, error) {
-	from, err := inputOf(p, m)
+	tests, err := compileTableTests(p, all)
 	if err != nil {
-		return nil, err
+		errs = append(errs, err)
 	}
-	spec := session.Spec{
-		Model: m.Name, Input: from.DeriveSchema(len(from.Derived)), Key: m.Session.Key, EventTime: m.EventTime,
-		Gap: max(m.Session.Gap, m.Session.Timeout), Lateness: m.AllowedLateness, Emit: session.Emit(m.Session.Emit),
-		SurrogateKey: m.SurrogateKey, Plugin: plugin,
-	}
-	if m.Plugin != nil {
-		spec.Adds = arrowFields(m.Plugin.Added)
-	}
-	if taking, ok := plugin.(interface{ Input() []string }); ok {
-		spec.PluginInput = taking.Input()
-	}
-	for _, c := range slices.Concat(m.Session.Aggregates, newestRecord) {
-		e, err := expression.Parse(c.Text)
-		if err != nil {
-			return nil, within(m, "aggregates."+c.Name, c.Text, err)
-		}
-		spec.Aggregates = append(spec.Aggregates, session.Column{Name: c.Name, Expression: e})
-	}
-	for _, c := range m.Derive {
-		e, err := expression.Parse(c.Text)
-		if err != nil {
-			return nil, within(m, "derive."+c.Name, c.Text, err)
-		}
-		spec.Derive = append(spec.Derive, session.Column{Name: c.Name, Expression: e})
-	}
-	spec.Columns = sessionColumns(m)
-	program, err := session.Compile(spec)
-	var wrong *session.ExpressionError
-	if errors.As(err, &wrong) {
-		return nil, within(m, wrong.Path, wrong.Text, wrong.Err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s:%d: model %s: %w", m.File, m.Line, m.Name, err)
-	}
-	return program, nil
+	return append(all, tests...), errors.Join(errs...)
 }
 
 // newestRecord are the times of the newest record that a row was made of; every
@@ -127,30 +129,6 @@ func compileSession(p *project.Project, m *project.Model, plugin session.Plugin)
 var newestRecord = project.Expressions{
 	{Name: record.ColumnTimestamp, Text: "max(" + record.ColumnTimestamp + ")"},
 	{Name: record.ColumnIngestedAt, Text: "max(" + record.ColumnIngestedAt + ")"},
-}
-
-// sessionColumns are those that a session's table has behind its key and times:
-// the chosen ones or all, then the times of the newest record.
-func sessionColumns(m *project.Model) []string {
-	var columns []string
-	for _, c := range m.Columns {
-		columns = append(columns, c.Name)
-	}
-	if len(m.Columns) == 0 {
-		for _, c := range m.Session.Aggregates {
-			columns = append(columns, c.Name)
-		}
-		if m.Plugin != nil {
-			columns = append(columns, m.Plugin.Adds...)
-		}
-		for _, c := range m.Derive {
-			columns = append(columns, c.Name)
-		}
-	}
-	for _, c := range newestRecord {
-		columns = append(columns, c.Name)
-	}
-	return columns
 }
 
 // within is what is wrong with an expression, at its place in the model's file.
@@ -169,109 +147,6 @@ func inputOf(p *project.Project, m *project.Model) (*project.Model, error) {
 		return nil, fmt.Errorf("BUG: model %s reads %s, which passed validation and does not exist", m.Name, m.From)
 	}
 	return &p.Models[i], nil
-}
-
-// keyedState is what keyed models of a running pipeline keep.
-type keyedState struct {
-	*state.Store
-	objects  storage.Store
-	prefix   string
-	uploaded int64           // bytes, by the last checkpoint
-	begun    *state.Manifest // what the run began with
-	forgets  []string        // models whose part of it is dropped
-}
-
-// openState makes the local copy of the state that of the last record. The copy
-// is a cache in the project's folder.
-func openState(ctx context.Context, p *project.Project, lake *Lakehouse, start *lakehouse.Start, logger *slog.Logger) (*keyedState, error) {
-	prefix := lake.Store.Root() + "/_calve/" + p.Name + "/state"
-	config := state.Config{Objects: lake.Store, Prefix: prefix, Manifest: manifestOf(start.State), Logger: logger}
-	for number := 1; ; number++ {
-		config.Dir = stateFolder(p, number)
-		store, err := state.Open(ctx, config)
-		if errors.Is(err, state.ErrInUse) && number < stateFolders {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		return &keyedState{Store: store, objects: lake.Store, prefix: prefix, begun: config.Manifest}, nil
-	}
-}
-
-// stateFolders is how many processes of a project may have their state on one
-// machine: a writer that hangs must not keep a standby beside it from going on.
-const stateFolders = 4
-
-func stateFolder(p *project.Project, number int) string {
-	name := "state"
-	if number > 1 {
-		name += "-" + strconv.Itoa(number)
-	}
-	return filepath.Join(p.Dir, ".calve", name)
-}
-
-// Checkpoint implements pipeline.State.
-func (s *keyedState) Checkpoint(ctx context.Context, names *lakehouse.Names) (*lakehouse.StateManifest, error) {
-	m, stats, err := s.Store.Checkpoint(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	s.uploaded = stats.Bytes
-	if m == nil {
-		return nil, nil
-	}
-	return &lakehouse.StateManifest{Location: m.Location, SHA256: m.SHA256}, nil
-}
-
-// Uploaded is how many bytes the last checkpoint uploaded.
-func (s *keyedState) Uploaded() int64 { return s.uploaded }
-
-// Rollback implements pipeline.State. Before the run's first record the state has
-// again what models were to forget.
-func (s *keyedState) Rollback(ctx context.Context, to *lakehouse.StateManifest) error {
-	target := manifestOf(to)
-	if err := s.Store.Rollback(ctx, target); err != nil {
-		return err
-	}
-	if s.begun == nil || target == nil || *target != *s.begun {
-		return nil
-	}
-	return s.forget()
-}
-
-// forget drops the parts of the state that no model goes on with.
-func (s *keyedState) forget() error {
-	for _, name := range s.forgets {
-		if err := s.Reset(name); err != nil {
-			return fmt.Errorf("reset model %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// drop forgets the parts of models that the last record does not name, or that
-// are not in the project: those begin anew if they come back.
-func (s *keyedState) drop(recorded []lakehouse.KeyedModel, compiled []keyedModel) error {
-	held, err := s.Models()
-	if err != nil {
-		return err
-	}
-	for _, m := range held {
-		goesOn := slices.ContainsFunc(recorded, func(k lakehouse.KeyedModel) bool { return k.Name == m.Name }) &&
-			slices.ContainsFunc(compiled, func(k keyedModel) bool { return k.Name == m.Name })
-		if !goesOn {
-			s.forgets = append(s.forgets, m.Name)
-		}
-	}
-	return s.forget()
-}
-
-func manifestOf(m *lakehouse.StateManifest) *state.Manifest {
-	if m == nil {
-		return nil
-	}
-	return &state.Manifest{Location: m.Location, SHA256: m.SHA256}
 }
 
 // startedKeyed is the keyed models of a running pipeline, and what they keep.
@@ -302,11 +177,16 @@ func (all pluggedModels) startKeyed(ctx context.Context, p *project.Project, o o
 	if len(compiled) == 0 {
 		return &startedKeyed{}, nil
 	}
+	for i := range compiled {
+		for _, warning := range shortLateness(p, compiled[i].Model) {
+			options.Logger.Warn("facts may keep keys that their dimension has no longer", "model", compiled[i].Name, "reason", warning)
+		}
+	}
 	s, err := openState(ctx, p, o.lake, begin, options.Logger)
 	if err != nil {
 		return nil, err
 	}
-	models, err := s.begin(p, begin, compiled, options.ResetModels)
+	models, err := s.begin(p, begin, compiled, withFactsOf(options.ResetModels, compiled, options.Logger))
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -326,7 +206,11 @@ func checkReset(names []string, compiled []keyedModel) error {
 // begin builds the models that go on with the state, or begin anew.
 func (s *keyedState) begin(p *project.Project, start *lakehouse.Start, compiled []keyedModel, reset []string) ([]pipeline.KeyedModel, error) {
 	start.Keyed = slices.DeleteFunc(slices.Clone(start.Keyed), func(k lakehouse.KeyedModel) bool { return slices.Contains(reset, k.Name) })
+	start.Keyed = withoutOtherTests(start.Keyed, compiled)
 	if err := s.drop(start.Keyed, compiled); err != nil {
+		return nil, err
+	}
+	if err := checkDefinitions(start.Last, start.Keyed, compiled); err != nil {
 		return nil, err
 	}
 	models, err := keyedOperators(p, s, compiled, start.Tables)
@@ -341,6 +225,7 @@ func keyedOperators(p *project.Project, s *keyedState, compiled []keyedModel, ta
 	var all []pipeline.KeyedModel
 	for i := range compiled {
 		k := &compiled[i]
+		k.dimensions = dimensionsOf(k.Model, all)
 		built, err := buildKeyed(p, s, k)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: model %s: %w", k.File, k.Line, k.Name, err)
@@ -354,31 +239,25 @@ func keyedOperators(p *project.Project, s *keyedState, compiled []keyedModel, ta
 }
 
 func buildKeyed(p *project.Project, s *keyedState, k *keyedModel) (pipeline.KeyedModel, error) {
+	if k.tableTest != nil {
+		return buildTableTest(s, k)
+	}
+	if k.Kind == project.KindMap {
+		return buildMap(p, s, k)
+	}
 	if k.fact != nil {
 		return buildFact(p, s, k)
 	}
-	built := pipeline.KeyedModel{Name: k.Name, Inputs: []string{k.From.Model}}
-	var err error
-	if built.Before, err = keyedWhere(p, k.Model); err != nil {
-		return built, err
+	if k.calendar != nil {
+		return buildDate(s, k)
 	}
-	space, err := s.Space(k.Name, k.session.StateVersion())
-	if err != nil {
-		return built, err
+	if k.bridge != nil {
+		return buildBridge(p, s, k)
 	}
-	operator, err := k.session.Open(sessionState{space})
-	if err != nil {
-		return built, err
+	if k.dimension != nil {
+		return buildDimension(p, s, k)
 	}
-	if built.Tests, err = keyedTests(k); err != nil {
-		return built, err
-	}
-	built.Definition = sessionDefinition(k.session)
-	built.Operator = &sessions{operator}
-	if k.plugin != nil {
-		built.Plugin, built.PluginRef, built.MaxErrorRatio = k.plugin, k.Plugin.Ref, k.Plugin.MaxErrorRatio
-	}
-	return built, nil
+	return buildSession(p, s, k)
 }
 
 // keyedWhere is the condition on rows of the model that a keyed model reads, nil
@@ -397,49 +276,6 @@ func keyedWhere(p *project.Project, m *project.Model) (map[string][]pipeline.Ste
 	}
 	return map[string][]pipeline.Step{m.From.Model: {pipeline.NewWhere(condition, memory.DefaultAllocator)}}, nil
 }
-
-// sessionState is a model's part of the keyed state as its operator sees it.
-type sessionState struct{ *state.Space }
-
-// Write implements session.State.
-func (s sessionState) Write(changes []session.Change) error {
-	all := make([]state.Change, len(changes))
-	for i, c := range changes {
-		all[i] = state.Change{Key: c.Key, Value: c.Value}
-	}
-	return s.Space.Write(all)
-}
-
-// sessions is a session operator as the pipeline's Operator.
-type sessions struct{ *session.Operator }
-
-// Take implements pipeline.Operator.
-func (s *sessions) Take(ctx context.Context, _ string, rows record.Batch, watermark int64) ([]record.Reject, error) {
-	_, rejects, err := s.Operator.Take(ctx, rows, watermark)
-	return rejects, err
-}
-
-// Follow implements pipeline.Operator: sessions read staging models alone.
-func (s *sessions) Follow(context.Context, string, record.Changelog, int64) error {
-	return errors.New("BUG: sessions are given changes of a keyed model")
-}
-
-// End implements pipeline.Operator. A session whose row cannot be computed
-// stops the pipeline: its events are in no row, and no single record is at
-// fault.
-func (s *sessions) End(ctx context.Context, watermark int64) (record.Changelog, error) {
-	changes, failed, err := s.Operator.End(ctx, watermark)
-	if err != nil || len(failed) == 0 {
-		return changes, err
-	}
-	changes.Release()
-	f := failed[0]
-	return record.Changelog{}, pipeline.PluginFault(fmt.Errorf("%d sessions have no row: the first, of %s from %s to %s, fails with %s: column %s: %s; mend the expression or the plugin, and start again",
-		len(failed), f.Key, timeText(f.Start), timeText(f.End), f.Code, f.Column, f.Message))
-}
-
-// Open tells how many sessions are open.
-func (s *sessions) Open() int64 { return s.Stats().Open }
 
 // keyedTests are the data tests of a keyed model's rows, nil for none.
 func keyedTests(k *keyedModel) (*contract.Contract, error) {

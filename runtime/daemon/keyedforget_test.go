@@ -8,6 +8,7 @@ import (
 	"github.com/calvelake/calve/lakehouse"
 	"github.com/calvelake/calve/lakehouse/storage"
 	"github.com/calvelake/calve/runtime/project"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/state"
 )
 
@@ -43,7 +44,7 @@ func (h *heldModels) write(s *keyedState, models ...string) *state.Manifest {
 	for _, name := range models {
 		space, err := s.Space(name, 1)
 		if err == nil {
-			err = space.Write([]state.Change{{Key: []byte("k"), Value: []byte(name)}})
+			err = space.Write([]keyvalue.Change{{Key: []byte("k"), Value: []byte(name)}})
 		}
 		if err != nil {
 			h.t.Fatal(err)

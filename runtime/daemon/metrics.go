@@ -22,6 +22,7 @@ type Metrics struct {
 	now      func() time.Time
 
 	records, rows, dead, filtered, changed        *prometheus.CounterVec
+	inferred                                      *prometheus.CounterVec
 	files, bytes, written, replaced, tableChanged *prometheus.CounterVec
 	watermark, open, lag                          *prometheus.GaugeVec
 	phases                                        *prometheus.HistogramVec
@@ -74,6 +75,7 @@ func (m *Metrics) modelMetrics() {
 	m.filtered = m.counter("calve_filtered_total", "Records that became no row and no dead letter.", "model")
 	m.changed = m.counter("calve_changed_rows_total", "Rows of a keyed model that were created, updated or deleted.", "model")
 	m.watermark = m.gauge("calve_watermark_timestamp_seconds", "How far a model's event time has come.", "model")
+	m.inferred = m.counter("calve_inferred_members_total", "Rows of a dimension for members that facts referred to before they came.", "model")
 	m.open = m.gauge("calve_open_sessions", "Sessions that a model holds open.", "model")
 }
 
@@ -143,6 +145,9 @@ func (m *Metrics) model(r pipeline.ModelReport) {
 		m.changed.WithLabelValues(r.Model).Add(float64(r.Changed))
 	} else {
 		m.rows.WithLabelValues(r.Model).Add(float64(r.Fate.Rows))
+	}
+	if r.Inferred != nil {
+		m.inferred.WithLabelValues(r.Model).Add(float64(*r.Inferred))
 	}
 	m.held(r.Model, r.Open)
 	m.passed(r.Model, r.Watermark)

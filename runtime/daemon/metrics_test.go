@@ -71,7 +71,7 @@ func wantSeries(t *testing.T, got, want map[string]string) {
 
 // busy is a report in which everything happened.
 func busy() pipeline.Report {
-	open := int64(7)
+	open, inferred := int64(7), int64(3)
 	return pipeline.Report{
 		Epoch: 12, State: 4096,
 		Took: pipeline.EpochTimes{Fill: 10 * time.Second, Files: 2 * time.Second, Record: 20 * time.Millisecond, Commit: 300 * time.Millisecond},
@@ -81,6 +81,7 @@ func busy() pipeline.Report {
 				Reasons: map[string]int64{"malformed": 1}, Newest: micro(940), Watermark: micro(930),
 			},
 			{Model: "sessions", Fate: record.Fate{Delivered: 8, WithRows: 8}, Newest: record.NoTime, Watermark: record.NoTime, Keyed: true, Changed: 2, Open: &open},
+			{Model: "customers", Newest: record.NoTime, Watermark: record.NoTime, Keyed: true, Inferred: &inferred},
 		},
 		Tables:    []pipeline.TableReport{{Table: "marts.sessions", Files: 1, Bytes: 2048, Rows: 50, Replaced: 1, Changed: 2}},
 		Positions: map[record.TopicPartition]int64{{Topic: "events", Partition: 3}: 100},
@@ -109,6 +110,8 @@ func TestAnEpochShowsInMetrics(t *testing.T) {
 		`calve_freshness_seconds{model="events"}`:                     "60",
 		`calve_open_sessions{model="sessions"}`:                       "7",
 		`calve_open_sessions{model="events"}`:                         "",
+		`calve_inferred_members_total{model="customers"}`:             "6",
+		`calve_inferred_members_total{model="events"}`:                "",
 		`calve_changed_rows_total{model="sessions"}`:                  "4",
 		`calve_rows_total{model="sessions"}`:                          "",
 		`calve_table_written_rows_total{table="marts.sessions"}`:      "100",

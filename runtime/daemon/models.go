@@ -9,6 +9,7 @@ import (
 	"github.com/calvelake/calve/catalog"
 	"github.com/calvelake/calve/lakehouse"
 	"github.com/calvelake/calve/runtime/decode"
+	"github.com/calvelake/calve/runtime/dimension"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
 	"github.com/calvelake/calve/runtime/watermark"
@@ -49,6 +50,9 @@ func definition(m *project.Model) lakehouse.Definition {
 func keyedDefinition(k *keyedModel) lakehouse.Definition {
 	d := defined(k.Model, k.schema())
 	d.Key = k.key()
+	if k.dimension != nil || k.bridge != nil {
+		d.Current = dimension.ColumnIsCurrent
+	}
 	return d
 }
 

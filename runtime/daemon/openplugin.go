@@ -49,11 +49,7 @@ type opening struct {
 // declares.
 func (o opening) open(ctx context.Context, module []byte) (_ *plugin, err error) {
 	declared := o.model.Plugin
-	limits := wasm.Limits{}
-	if l := declared.Limits; l != (project.PluginLimits{}) {
-		limits.MemoryBytes, limits.Budget, limits.OutputBytes = l.Memory, l.CPUBudget, l.OutputBytes
-	}
-	compiled, err := o.host.Compile(ctx, module, limits)
+	compiled, err := o.host.Compile(ctx, module, wasmLimits(declared.Limits))
 	if err != nil {
 		return nil, fmt.Errorf("compile %s: %w", cmp.Or(declared.Module, "its module in the registry"), err)
 	}

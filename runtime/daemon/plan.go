@@ -29,6 +29,11 @@ type PlanModel struct {
 	From   string `json:"from"`
 	Plugin string `json:"plugin,omitempty"`
 	Table  string `json:"table,omitempty"`
+	// Problems are why a run would refuse to begin: the model is defined otherwise
+	// than its state.
+	Problems []string `json:"problems,omitempty"`
+	// Warnings are what a run goes on with, and its rows may suffer of.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // PlanTable is one table of a plan. Action is create, keep, change or refuse.
@@ -59,7 +64,9 @@ func MakePlan(ctx context.Context, p *project.Project, logger *slog.Logger) (Pla
 		plan.Kafka = []string{"embedded (" + e.Listen + ")"}
 	}
 	for i := range p.Models {
-		plan.Models = append(plan.Models, planModel(&p.Models[i]))
+		m := planModel(&p.Models[i])
+		m.Warnings = shortLateness(p, &p.Models[i])
+		plan.Models = append(plan.Models, m)
 	}
 	load, closing, err := loader(ctx, p, logger)
 	if err != nil {
@@ -76,6 +83,9 @@ func MakePlan(ctx context.Context, p *project.Project, logger *slog.Logger) (Pla
 			return Plan{}, err
 		}
 		plan.Tables = append(plan.Tables, t)
+	}
+	if err := planKeyed(ctx, p, logger, &plan); err != nil {
+		return Plan{}, err
 	}
 	return plan, nil
 }

@@ -115,6 +115,14 @@ func (all pluggedModels) openVersion(ctx context.Context, p *project.Project, wi
 		if k.plugin == nil || k.Plugin.Ref != ref {
 			continue
 		}
+		if k.dimension != nil {
+			opened, err := openSCD(ctx, p, k, with.host, module)
+			if err != nil {
+				return nil, err
+			}
+			made[k.Name] = opened
+			continue
+		}
 		opened, err := openSession(ctx, p, k, with.host, module)
 		if err != nil {
 			return nil, err

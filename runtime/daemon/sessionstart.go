@@ -49,15 +49,18 @@ func startSessions(ctx context.Context, p *project.Project, with tools, begin *l
 	return all, nil
 }
 
-// openPlugin reads a session model's plugin, if it has one, and opens it for the
-// model, whose sessions are compiled for it.
+// openPlugin reads the plugin of a session model or dimension, if it has one, and
+// opens it for the model, whose sessions are compiled for it.
 func (k *keyedModel) openPlugin(ctx context.Context, p *project.Project, with tools) error {
-	if k.session == nil || k.Plugin == nil {
+	if k.session == nil && k.dimension == nil || k.Plugin == nil {
 		return nil
 	}
 	module, err := readModule(ctx, p, k.Model, with.registry)
 	if err != nil {
 		return fmt.Errorf("plugin %s: %w", k.Plugin.Ref, err)
+	}
+	if k.dimension != nil {
+		return k.openDecider(ctx, p, with, module)
 	}
 	opened, err := openSession(ctx, p, k, with.host, module)
 	if err != nil {
@@ -68,8 +71,11 @@ func (k *keyedModel) openPlugin(ctx context.Context, p *project.Project, with to
 }
 
 // goesOn refuses a module, other than that of the last epoch, that keeps other
-// state than the last record has.
+// state than the last record has. A dimension keeps none of its plugin.
 func goesOn(k *keyedModel, begin *lakehouse.Start) error {
+	if k.session == nil {
+		return nil
+	}
 	for _, recorded := range begin.Keyed {
 		if recorded.Name == k.Name && recorded.Definition != sessionDefinition(k.session) {
 			return fmt.Errorf("%w than model %s has after epoch %d; start with --reset-model %s, which makes all its rows anew",

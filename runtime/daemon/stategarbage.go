@@ -3,9 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"path"
-	"strconv"
-	"strings"
 
 	"github.com/calvelake/calve/lakehouse"
 	"github.com/calvelake/calve/runtime/state"
@@ -24,7 +21,7 @@ func (s *keyedState) Collect(ctx context.Context, floor int64, at *lakehouse.Sta
 		if err != nil {
 			return fmt.Errorf("list objects of keyed state: %w", err)
 		}
-		if epoch := epochOfObject(object.Location); epoch > 0 && epoch <= floor {
+		if epoch := lakehouse.EpochOf(object.Location); epoch > 0 && epoch <= floor {
 			candidates = append(candidates, object.Location)
 		}
 	}
@@ -49,18 +46,4 @@ func (s *keyedState) Collect(ctx context.Context, floor int64, at *lakehouse.Sta
 		return fmt.Errorf("remove %d objects of keyed state: %w", len(garbage), err)
 	}
 	return nil
-}
-
-// epochOfObject is the epoch in an object's name, <epoch>-<writer nonce>-<seq>;
-// 0 if it has no such name.
-func epochOfObject(location string) int64 {
-	parts := strings.Split(path.Base(location), "-")
-	if len(parts) < 3 {
-		return 0
-	}
-	epoch, err := strconv.ParseInt(parts[0], 10, 64)
-	if err != nil || epoch < 0 {
-		return 0
-	}
-	return epoch
 }

@@ -85,14 +85,33 @@ func (r *statusReader) keyed(m *project.Model, s *ModelStatus, watermarks map[st
 		return
 	}
 	s.Watermark = watermarks[m.From.Model]
-	if m.Fact == nil {
-		return
-	}
-	for _, join := range m.Fact.LeftJoin {
-		if at := watermarks[join.To.Model]; at == nil || s.Watermark != nil && at.Before(*s.Watermark) {
+	for _, name := range r.others(m) {
+		if at := watermarks[name]; at == nil || s.Watermark != nil && at.Before(*s.Watermark) {
 			s.Watermark = at
 		}
 	}
+}
+
+// others are the models beside the one that a model is from whose event time it
+// waits for. A date dimension has none.
+func (r *statusReader) others(m *project.Model) []string {
+	var names []string
+	var keys []project.ForeignKey
+	if m.Fact != nil {
+		for _, join := range m.Fact.LeftJoin {
+			names = append(names, join.To.Model)
+		}
+		keys = m.Fact.ForeignKeys
+	}
+	if m.Bridge != nil {
+		keys = m.Bridge.ForeignKeys
+	}
+	for _, fk := range keys {
+		if to, ok := r.project.Model(fk.To.Model); !ok || to.Kind != project.KindDate {
+			names = append(names, fk.To.Model)
+		}
+	}
+	return names
 }
 
 // sources compares what was read of sources with their freshness.

@@ -73,6 +73,35 @@ func TestAKeyedModelIsAsFarAsTheSlowestOfItsInputs(t *testing.T) {
 	}
 }
 
+// A date dimension has no time; what has keys of another is as far as that is.
+func TestWhatHasKeysIsAsFarAsTheDimensions(t *testing.T) {
+	dimension := func(name, from string) project.Model {
+		return project.Model{Name: name, Kind: project.KindDimension, From: project.Ref{Model: from}, Dimension: &project.Dimension{}}
+	}
+	keys := func(names ...string) (keys []project.ForeignKey) {
+		for _, name := range names {
+			keys = append(keys, project.ForeignKey{To: project.Ref{Model: name}})
+		}
+		return keys
+	}
+	r := shopStatus(&lakehouse.Epoch{
+		Number: 9, Watermarks: map[string]record.Watermark{"clicks": watermarkAt("clicks", 300), "orders": watermarkAt("orders", 500)},
+		Keyed: []lakehouse.KeyedModel{{Name: "dim_pages"}, {Name: "dim_buyers"}, {Name: "dim_date"}, {Name: "dated"}, {Name: "fct"}, {Name: "map"}},
+	})
+	r.project.Models = append(r.project.Models[:2], dimension("dim_pages", "clicks"), dimension("dim_buyers", "orders"),
+		project.Model{Name: "dim_date", Kind: project.KindDate},
+		project.Model{Name: "dated", Kind: project.KindFact, From: project.Ref{Model: "orders"}, Fact: &project.Fact{ForeignKeys: keys("dim_date", "dim_buyers")}},
+		project.Model{Name: "fct", Kind: project.KindFact, From: project.Ref{Model: "orders"}, Fact: &project.Fact{ForeignKeys: keys("dim_date", "dim_buyers", "dim_pages")}},
+		project.Model{Name: "map", Kind: project.KindBridge, From: project.Ref{Model: "orders"}, Bridge: &project.Bridge{ForeignKeys: keys("dim_buyers", "dim_pages")}})
+	r.models()
+	want := map[string]int64{"dated": 500, "fct": 300, "map": 300}
+	for _, m := range r.status.Models {
+		if at, ok := want[m.Model]; ok && (m.Watermark == nil || m.Watermark.Unix() != at) {
+			t.Errorf("the watermark of %s is %v, want %d s", m.Model, m.Watermark, at)
+		}
+	}
+}
+
 func TestStatusNamesTablesThatLackTheLastEpoch(t *testing.T) {
 	r := shopStatus(&lakehouse.Epoch{Number: 9, DecidedAt: micro(940), Changes: []lakehouse.TableChange{{Table: "a.x"}, {Table: "a.y"}, {Table: "a.gone"}}})
 	r.tables["a.x"], r.tables["a.y"] = lakehouse.Summary{Epoch: 9}, lakehouse.Summary{Epoch: 8}

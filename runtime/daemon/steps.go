@@ -114,16 +114,13 @@ func checkAs(e *expression.Expr, schema *arrow.Schema, want arrow.DataType) (*ex
 	return e.As(want).Check(schema)
 }
 
-// rowTests are a model's data tests, those of columns first.
+// rowTests are a model's data tests of single rows, those of columns first.
 func rowTests(m *project.Model) []contract.Test {
 	var tests []contract.Test
-	for _, c := range m.Columns {
-		for _, t := range c.Tests {
+	for _, t := range testsOf(m) {
+		if !ofTables(t) {
 			tests = append(tests, rowTest(t)...)
 		}
-	}
-	for _, t := range m.Tests {
-		tests = append(tests, rowTest(t)...)
 	}
 	return tests
 }

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/calvelake/calve/runtime/daemon"
 	"github.com/calvelake/calve/runtime/pipeline"
 )
 
@@ -83,11 +82,4 @@ func TestDerivedColumnsFollowWiderTypes(t *testing.T) {
 	if got, want := events(t, p, "id", "copy"), "[1 1]\n[2 3e+09]\n[3 3]"; got != want {
 		t.Errorf("rows:\n%s\nwant:\n%s", got, want)
 	}
-}
-
-func TestTestsThatDoNotRunYetAreRefused(t *testing.T) {
-	dir := t.TempDir()
-	p := setup{columns: "  - {name: n, data_type: int, data_tests: [unique]}\n"}.load(t, dir)
-	_, err := daemon.MakePlan(t.Context(), p, quiet)
-	wantError(t, err, nil, `models/staging/events.yaml:6:44: data_tests "unique" is part of the language but this version of calve does not run it yet`)
 }

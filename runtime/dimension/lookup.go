@@ -27,4 +27,5 @@ type Found struct {
 type Moved struct {
 	Member   []byte // as in Lookup
 	From, To int64
+	Keys     bool // keys are others, or none; else it is attributes alone
 }

@@ -3,17 +3,21 @@ package fact
 import (
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/calvelake/calve/runtime/dimension"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
 )
 
 // BenchmarkFact takes rows of new facts, and ends their epoch, as rows a second.
 func BenchmarkFact(b *testing.B) {
 	for _, v := range []struct {
-		name   string
-		joins  bool
-		append bool
-	}{{"alone", false, false}, {"appended", false, true}, {"joined", true, false}} {
+		name    string
+		joins   bool
+		append  bool
+		foreign bool
+	}{{"alone", false, false, false}, {"appended", false, true, false}, {"joined", true, false, false}, {"two keys", false, false, true}, {"two keys appended", false, true, true}} {
 		b.Run(v.name, func(b *testing.B) {
 			const rows, batches = 10_000, 10
 			spec := ordersSpec(b)
@@ -23,9 +27,13 @@ func BenchmarkFact(b *testing.B) {
 			if v.append {
 				spec.OnUpdate, spec.Milestones = Append, nil
 			}
+			if v.foreign {
+				spec.ForeignKeys, spec.Lateness = buyerKeys()[:2], time.Hour
+			}
 			offset := int64(0)
+			dimensions := map[string]Dimension{"dim_buyers": manyMembers{}}
 			for b.Loop() {
-				o := open(b, spec, newMemoryState())
+				o := openReferring(b, spec, keyvaluetest.New(), dimensions)
 				for range batches {
 					b.StopTimer()
 					var orders, readings []stagingRow
@@ -60,3 +68,19 @@ func BenchmarkFact(b *testing.B) {
 		})
 	}
 }
+
+// manyMembers is a dimension that knows everyone, so that what it takes itself
+// is left out.
+type manyMembers struct{}
+
+func (manyMembers) Resolve(lookups []dimension.Lookup) ([]dimension.Found, error) {
+	const key = "0123456789abcdef0123456789abcdef"
+	row := append([]byte{0}, textMember("Bern")...)
+	out := make([]dimension.Found, len(lookups))
+	for i := range out {
+		out[i] = dimension.Found{Key: key, Durable: key, Row: row}
+	}
+	return out, nil
+}
+
+func (manyMembers) Moved() []dimension.Moved { return nil }

@@ -62,6 +62,8 @@ func (p *Program) checkOptions() error {
 	switch {
 	case s.Lateness < 0 || s.Lateness > most || s.Lateness%time.Microsecond != 0:
 		return fmt.Errorf("an allowed lateness of %s is not within 0 and 100 years, in whole microseconds", s.Lateness)
+	case s.Rekey < 0 || s.Rekey > most || s.Rekey%time.Microsecond != 0:
+		return fmt.Errorf("keys that follow their dimensions for %s: that is not within 0 and 100 years, in whole microseconds", s.Rekey)
 	case s.OnUpdate != Upsert && s.OnUpdate != Append:
 		return fmt.Errorf("on_update is %q, expected upsert or append", s.OnUpdate)
 	case s.OnDelete != DeleteHard && s.OnDelete != DeleteSoft && s.OnDelete != DeleteIgnore:
@@ -155,8 +157,14 @@ func (p *Program) compileDerive() error {
 			p.early, early[d.Name] = append(p.early, i), true
 		}
 	}
+	p.output = arrow.NewSchema(fields, nil) // all that foreign keys may be found by
+	return nil
+}
+
+// checkNames refuses two columns of one name.
+func (p *Program) checkNames() error {
 	seen := map[string]bool{p.spec.SurrogateKey: p.spec.SurrogateKey != ""}
-	for i, f := range fields {
+	for i, f := range p.output.Fields() {
 		if i < p.spec.From.Schema.NumFields() && f.Name == p.spec.SurrogateKey && !slices.Contains(p.spec.Grain, f.Name) {
 			continue // the key of the model that is read, which is not in the table
 		}
@@ -165,7 +173,9 @@ func (p *Program) compileDerive() error {
 		}
 		seen[f.Name] = true
 	}
-	p.output = arrow.NewSchema(fields, nil) // all that choose may choose of
+	if p.spec.OnDelete == DeleteSoft && slices.Contains(p.referred, ColumnDeleted) {
+		return fmt.Errorf("column %s twice", ColumnDeleted)
+	}
 	return nil
 }
 
@@ -198,8 +208,11 @@ func (p *Program) choose() error {
 			return err
 		}
 	}
+	for _, f := range p.foreign {
+		fields = append(fields, f.schema.Fields()...)
+	}
 	for _, name := range p.spec.Columns {
-		if name == p.spec.SurrogateKey || slices.Contains(p.fixed, name) || slices.Contains(system, name) {
+		if name == p.spec.SurrogateKey || slices.Contains(p.fixed, name) || slices.Contains(p.referred, name) || slices.Contains(system, name) {
 			continue // always there
 		}
 		if slices.Contains(p.chosen, name) || name == ColumnDeleted && p.spec.OnDelete == DeleteSoft {
@@ -229,6 +242,9 @@ func (p *Program) keep() error {
 		}
 	}
 	use(slices.Concat(p.spec.Grain, p.spec.From.Key, p.chosen)...)
+	for _, f := range p.foreign {
+		use(f.inputs()...)
+	}
 	compiled := slices.Concat(p.milestones, p.derive)
 	if p.where != nil {
 		compiled = append(compiled, *p.where)

@@ -46,12 +46,30 @@
 // row is then joined to what is there. Lateness should thus be how late the rows of
 // both models may be, and how long a range lasts until its row comes.
 //
+// # Foreign keys
+//
+// A foreign key is that of the version of a dimension's member that is in force at
+// a time: the event time, or another. It is never null: where a part of the natural
+// key or the time is, it is the unknown member's, and a member that is not there is
+// inferred by the dimension. A row that the table does not have infers none.
+//
+// A change of a dimension that comes late moves facts to other versions in the
+// epoch that it is taken in (invariant 8). They are found by member and time in an
+// index, in which a fact stays until the later of that time and its event time +
+// Spec.Rekey <= W; what was appended is kept as long. Where changes of the dimension
+// come later than that, a fact may keep a key that has no row any more. Older facts stay as they are,
+// unless their row is made anew for another reason: then all is found that is
+// known.
+//
+// The key of a date dimension is its day. A calendar that gets other days moves no
+// facts.
+//
 // # Columns
 //
-// A row has its surrogate key, grain, event time and chosen columns, is_deleted
-// where deletes are soft, and the times of the newest record that it was made of.
-// Chosen are columns of the input, of joins, milestones and derived ones, which
-// are made in this order, each over those before. Keys of dimensions belong
-// between joins and milestones: they are resolved in End, which comes after those
-// of the models that are read.
+// A row has its surrogate key, grain, event time, foreign keys each with what it
+// copies, chosen columns, is_deleted where deletes are soft, and the times of the
+// newest record that it was made of, those of dimensions left aside. Chosen are
+// columns of the input, of joins, milestones and derived ones, which are made in
+// this order, each over those before. Foreign keys are found last, by any of these
+// and by what keys before them copied.
 package fact

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
@@ -26,7 +27,7 @@ type RowError struct {
 }
 
 // End ends an epoch at a watermark: it joins what came, forgets what is due,
-// writes State, and tells what changed in the table. The caller releases the
+// writes the state, and tells what changed in the table. The caller releases the
 // changelog.
 func (o *Operator) End(_ context.Context, watermark int64) (record.Changelog, []RowError, error) {
 	if err := o.ready(watermark); err != nil {
@@ -61,12 +62,15 @@ type candidate struct {
 
 func (e *ending) run() (record.Changelog, error) {
 	for _, name := range slices.Sorted(maps.Keys(e.moved)) {
-		e.writes = append(e.writes, Change{Key: []byte(name), Value: e.moved[name]})
+		e.writes = append(e.writes, keyvalue.Change{Key: []byte(name), Value: e.moved[name]})
 	}
 	if err := e.write(e.writes); err != nil {
 		return record.Changelog{}, err
 	}
 	if err := e.holdAffected(); err != nil {
+		return record.Changelog{}, err
+	}
+	if err := e.holdReferring(); err != nil {
 		return record.Changelog{}, err
 	}
 	for _, key := range slices.Sorted(maps.Keys(e.entries)) {
@@ -93,7 +97,7 @@ func (e *ending) run() (record.Changelog, error) {
 }
 
 // write writes changes some at a time.
-func (o *Operator) write(changes []Change) error {
+func (o *Operator) write(changes []keyvalue.Change) error {
 	const most = 16 << 10
 	for part := range slices.Chunk(changes, most) {
 		if err := o.state.Write(part); err != nil {
@@ -125,7 +129,7 @@ func (e *ending) holdAffected() error {
 // during visit only.
 func (o *Operator) eachLeft(group []byte, visit func(grain []byte, within span)) error {
 	prefix := spaced(spaceLefts, group)
-	err := o.state.Scan(prefix, behind(prefix), func(key, value []byte) (bool, error) {
+	err := o.state.Scan(prefix, keyvalue.Behind(prefix), func(key, value []byte) (bool, error) {
 		within, err := loadSpan(value)
 		if err == nil {
 			visit(key[len(prefix):], within)
@@ -144,13 +148,15 @@ func (e *ending) choose() {
 		v := f.kept.shown()
 		if v == nil || f.isDeleted(v) && e.spec.OnDelete == DeleteHard {
 			clear(f.joins)
+			clear(f.foreign)
 			continue
 		}
 		e.live = append(e.live, candidate{f, &f.kept, v})
 	}
 }
 
-// make joins and makes the rows of the facts that have one.
+// make joins facts, finds what they refer to, and makes the rows of those that have
+// one.
 func (e *ending) make() (*made, error) {
 	if len(e.live) == 0 {
 		return &made{}, nil
@@ -165,7 +171,7 @@ func (e *ending) make() (*made, error) {
 			return nil, fmt.Errorf("%s: %w", j.path(""), err)
 		}
 	}
-	// Here the keys of dimensions would be found, as of the event time.
+	b.anew = true
 	return b.make()
 }
 
@@ -217,15 +223,15 @@ func (e *ending) gone() (*made, error) {
 		if f.visible || !f.was {
 			continue
 		}
-		old := &kept{milestones: make([]milestone, len(e.milestones)), joins: make([]joined, len(e.joins))}
-		if err := e.load(old, f.old); err != nil {
+		old := e.newKept()
+		if err := e.load(&old, f.old); err != nil {
 			return nil, fmt.Errorf("fact %x: %w", f.key, err)
 		}
 		v := old.shown()
 		if v == nil {
-			return nil, fmt.Errorf("%w: fact %x has a row, and nothing that it is made of", ErrState, f.key)
+			return nil, fmt.Errorf("%w: fact %x has a row, and nothing that it is made of", keyvalue.ErrCorrupt, f.key)
 		}
-		e.removed = append(e.removed, candidate{f, old, v})
+		e.removed = append(e.removed, candidate{f, &old, v})
 	}
 	if len(e.removed) == 0 {
 		return &made{}, nil

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
 )
 
 // cut keeps some columns of rows as text.
@@ -32,7 +33,7 @@ func wantRows(t *testing.T, what string, got []string, want ...string) {
 }
 
 func TestARowWithoutMatchesStandsAndIsCompletedWhenTheyCome(t *testing.T) {
-	o, tb := open(t, ordersSpec(t), newMemoryState()), table{}
+	o, tb := open(t, ordersSpec(t), keyvaluetest.New()), table{}
 	columns := []string{"id", "readings", "mean", "top", "first_rate", "last_rate", "user_city"}
 	take(t, o, "stg_orders", orderFields(), record.NoTime, order(1, "a", 10, "ann", int64(10), int64(20), int64(5), "new"))
 	wantRows(t, "alone", cut(end(t, o, tb, record.NoTime), columns...), "c id=a readings=0 mean=(null) top=(null) first_rate=(null) last_rate=(null) user_city=(null)")
@@ -56,14 +57,14 @@ func TestARowWithoutMatchesStandsAndIsCompletedWhenTheyCome(t *testing.T) {
 }
 
 func TestRowsWhoseJoinIsOverAreLate(t *testing.T) {
-	s := newMemoryState()
+	s := keyvaluetest.New()
 	o, tb := open(t, ordersSpec(t), s), table{}
 	take(t, o, "stg_orders", orderFields(), record.NoTime, order(1, "a", 10, "ann", int64(10), int64(30), int64(5), "new"))
 	take(t, o, "stg_readings", readingFields(), record.NoTime, reading(1, "ann", int64(10), int64(70)), reading(2, "ann", int64(9), int64(70)))
 	end(t, o, tb, record.NoTime)
 
 	rejects := take(t, o, "stg_readings", readingFields(), 111, reading(3, "ann", int64(11), int64(70)), reading(4, "ann", int64(12), int64(90)))
-	if len(rejects) != 1 || rejects[0].Code != record.CodeLate || rejects[0].Record != 0 || !strings.Contains(rejects[0].Message, "late by 0s") || !strings.Contains(rejects[0].Message, "--reset-model orders") {
+	if len(rejects) != 1 || rejects[0].Code != record.CodeLate || rejects[0].Record != 0 || !strings.Contains(rejects[0].Message, "late by 0s") || !strings.Contains(rejects[0].Message, "calve reconcile --model orders") {
 		t.Errorf("late reading: got %+v", rejects)
 	}
 	rejects = take(t, o, "stg_orders", orderFields(), 111, order(2, "b", 10, "ann", int64(11), int64(300), int64(5), "new"), order(3, "c", 10, "ann", int64(12), int64(300), int64(5), "new"))
@@ -79,8 +80,8 @@ func TestRowsWhoseJoinIsOverAreLate(t *testing.T) {
 	wantRows(t, "table", cut(tb.texts(), "id", "readings", "amount"), "id=a amount=6 readings=2", "id=c amount=5 readings=1")
 
 	end(t, o, tb, 1_000_000_000) // everything is over, whatever timers were rounded to
-	if s.count(spaceRights)+s.count(spaceTimers) > 0 {
-		t.Errorf("%d readings and %d timers are kept for ever", s.count(spaceRights), s.count(spaceTimers))
+	if s.Len(string(rune(spaceRights)))+s.Len(string(rune(spaceTimers))) > 0 {
+		t.Errorf("%d readings and %d timers are kept for ever", s.Len(string(rune(spaceRights))), s.Len(string(rune(spaceTimers))))
 	}
 	// What was aggregated is final, and the rest of the row is not.
 	take(t, o, "stg_orders", orderFields(), 1_000_000_000, order(5, "a", 13, "ann", int64(10), int64(40), int64(7), "new"))
@@ -89,7 +90,7 @@ func TestRowsWhoseJoinIsOverAreLate(t *testing.T) {
 }
 
 func TestMilestonesAreTheFirstOfTheirRows(t *testing.T) {
-	o, tb := open(t, ordersSpec(t), newMemoryState()), table{}
+	o, tb := open(t, ordersSpec(t), keyvaluetest.New()), table{}
 	take(t, o, "stg_orders", orderFields(), record.NoTime, order(5, "a", 30, nil, nil, nil, int64(3), "paid"), order(6, "a", 40, nil, nil, nil, int64(4), "sent"))
 	wantRows(t, "first", cut(end(t, o, tb, record.NoTime), "status", "paid_at", "paid"), "c status=sent paid_at=30 paid=3")
 	take(t, o, "stg_orders", orderFields(), record.NoTime, order(7, "a", 20, nil, nil, nil, int64(2), "paid"), order(8, "a", 35, nil, nil, nil, int64(9), "paid"))
@@ -100,7 +101,7 @@ func TestRowsThatCannotBeTakenAreRefused(t *testing.T) {
 	spec := ordersSpec(t)
 	spec.Derive = append(spec.Derive, columnOf(t, "share", "100 / amount"))
 	spec.Columns = append(spec.Columns, "share")
-	o := open(t, spec, newMemoryState())
+	o := open(t, spec, keyvaluetest.New())
 	bad := []stagingRow{order(1, "a", 1, nil, nil, nil, int64(0), nil), order(2, "", 1, nil, nil, nil, int64(1), nil), order(3, "c", 1, nil, nil, nil, int64(1), nil), order(4, "d", 1, nil, nil, nil, int64(1), nil)}
 	bad[1].values[0], bad[2].values[1] = nil, nil
 	var codes []string
@@ -114,14 +115,14 @@ func TestRowsThatCannotBeTakenAreRefused(t *testing.T) {
 }
 
 func TestAnOperationThatIsGivenUpLeavesNothing(t *testing.T) {
-	s := newMemoryState()
+	s := keyvaluetest.New()
 	o, tb := open(t, ordersSpec(t), s), table{}
 	take(t, o, "stg_orders", orderFields(), record.NoTime, order(1, "a", 10, "ann", int64(10), int64(30), int64(5), "new"))
 	end(t, o, tb, record.NoTime)
-	before := s.clone()
+	before := s.Clone()
 	take(t, o, "stg_readings", readingFields(), 5, reading(1, "ann", int64(10), int64(70)))
 	end(t, o, table{tableKey(tb): tb.texts()[0]}, 5)
-	s.values, s.sorted = before.values, nil
+	*s = *before
 	o.Discard()
 	wantRows(t, "after", end(t, o, tb, record.NoTime))
 }
@@ -131,4 +132,27 @@ func tableKey(tb table) string {
 		return k
 	}
 	return ""
+}
+
+func TestARowOfAKeyedModelWithoutAGrainIsOfNoFact(t *testing.T) {
+	spec := variant{keyed: true}.spec(t)
+	spec.Joins, spec.Derive, spec.Columns = nil, nil, []string{"amount", "paid"}
+	spec.Milestones = []Column{columnOf(t, "paid", "amount * 1000000000000000")}
+	o, tb := open(t, spec, keyvaluetest.New()), table{}
+	row := func(id string, grain any, amount int64) []any {
+		return []any{id, grain, int64(5), nil, nil, nil, amount, nil, int64(1), int64(2)}
+	}
+	step := func(want string, changes ...change) {
+		t.Helper()
+		follow(t, o, "int_orders", keyedOrders(), record.NoTime, changes...)
+		end(t, o, tb, record.NoTime)
+		if got := cut(tb.texts(), "id", "amount"); strings.Join(got, ", ") != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	step("id=a amount=1", change{record.OpCreate, row("x", nil, 1<<60)}, change{record.OpCreate, row("y", "a", 1)}) // paid of x cannot be computed
+	step("", change{record.OpUpdate, row("y", nil, 2)})
+	step("id=b amount=3", change{record.OpUpdate, row("x", "b", 3)}, change{record.OpUpdate, row("y", nil, 3)})
+	step("id=b amount=3", change{record.OpDelete, row("y", nil, 3)})
+	step("", change{record.OpDelete, row("x", "b", 3)})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/runtime/aggregate"
 	"github.com/calvelake/calve/runtime/expression"
@@ -24,6 +25,7 @@ type join struct {
 	values     *arrow.Schema    // what is kept of a join's result: what calls give, or copied columns
 	aggregates []compiledColumn // over input and values
 	fields     []arrow.Field    // that it makes
+	unmatched  []byte           // copy: a row of values, where no row matches
 }
 
 // Columns of join.right behind the arguments.
@@ -47,7 +49,7 @@ func (p *Program) compileJoins() error {
 		}
 		var err error
 		if len(spec.Copy) > 0 {
-			err = j.compileCopy()
+			err = j.compileCopy(p.mem)
 		} else {
 			err = p.compileAggregates(j)
 		}
@@ -113,7 +115,7 @@ func (p *Program) checkJoin(j *join) error {
 	return nil
 }
 
-func (j *join) compileCopy() error {
+func (j *join) compileCopy(mem memory.Allocator) error {
 	var fields []arrow.Field
 	for _, c := range j.spec.Copy {
 		f, err := field(j.path(".copy."+c.Name), j.spec.To, c.From)
@@ -124,7 +126,7 @@ func (j *join) compileCopy() error {
 	}
 	j.fields, j.values = fields, arrow.NewSchema(fields, nil)
 	j.right = rightSchema(fields)
-	return nil
+	return j.compileUnmatched(mem)
 }
 
 func rightSchema(fields []arrow.Field) *arrow.Schema {

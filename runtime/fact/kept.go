@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
@@ -14,10 +15,16 @@ type kept struct {
 	versions   []version // of a staging model one at most; of a keyed model its rows with the grain
 	milestones []milestone
 	joins      []joined
+	foreign    []reference
 	deleted    []byte // of a staging model: the order of the newest deletion, nil for none
 	deletion   stamp
 	visible    bool           // the table has its row
 	hash       [md5.Size]byte // of that row
+}
+
+// newKept is what is kept of a fact of which nothing is known.
+func (p *Program) newKept() kept {
+	return kept{milestones: make([]milestone, len(p.milestones)), joins: make([]joined, len(p.joins)), foreign: make([]reference, len(p.foreign))}
 }
 
 // version is a row of the input, as the columns of Program.base.
@@ -124,7 +131,7 @@ func (p *Program) inherit(later, earlier *version) error {
 	}
 	rows, err := rowcodec.Batch(p.base, [][]byte{later.row, earlier.row}, p.mem)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrState, err)
+		return fmt.Errorf("%w: %w", keyvalue.ErrCorrupt, err)
 	}
 	defer rows.Release()
 	var row []byte
@@ -148,7 +155,7 @@ func (k *kept) replace(v version) {
 		}
 	}
 	k.versions = append(k.versions, v)
-	// The order of State does not depend on that of changes.
+	// The order of what is kept does not depend on that of changes.
 	slices.SortFunc(k.versions, func(a, b version) int { return bytes.Compare(a.id, b.id) })
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/expression"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
 const us = time.Microsecond
@@ -181,10 +182,16 @@ func end(t testing.TB, o *Operator, tb table, watermark int64) []string {
 	for _, f := range failed {
 		t.Fatalf("no row: %+v", f)
 	}
+	return apply(t, tb, o.Key(), log)
+}
+
+// apply carries out what changed in a table with a key, which must fit.
+func apply(t testing.TB, tb table, columns []string, log record.Changelog) []string {
+	t.Helper()
 	var ops []string
 	seen := map[string]bool{}
 	for i, op := range log.Ops {
-		key, text := rowText(log.Rows, o.Key(), i)
+		key, text := rowText(log.Rows, columns, i)
 		before, have := tb[key]
 		switch {
 		case seen[key]:
@@ -256,9 +263,14 @@ func ordersSpec(t testing.TB) Spec {
 	}
 }
 
-func open(t testing.TB, spec Spec, state State) *Operator {
+func open(t testing.TB, spec Spec, state keyvalue.Store) *Operator {
 	t.Helper()
-	o, err := New(spec, state)
+	return openReferring(t, spec, state, nil)
+}
+
+func openReferring(t testing.TB, spec Spec, state keyvalue.Store, dimensions map[string]Dimension) *Operator {
+	t.Helper()
+	o, err := New(spec, state, dimensions)
 	if err != nil {
 		t.Fatal(err)
 	}

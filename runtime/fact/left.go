@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
@@ -198,7 +199,7 @@ func (l *leftRows) keys() [][]byte {
 func (l *leftRows) order(row int) []byte {
 	from := len(l.orders)
 	if l.ops == nil {
-		l.orders = appendTime(l.orders, int64(l.columns[l.eventTime].(*array.Timestamp).Value(row)))
+		l.orders = keyvalue.AppendTime(l.orders, int64(l.columns[l.eventTime].(*array.Timestamp).Value(row)))
 	} else {
 		if l.sequences.IsValid(row) {
 			l.orders = append(l.orders, l.sequences.Value(row)...)
@@ -208,7 +209,7 @@ func (l *leftRows) order(row int) []byte {
 		if l.changedAt.IsValid(row) {
 			at = int64(l.changedAt.Value(row))
 		}
-		l.orders = appendTime(l.orders, at)
+		l.orders = keyvalue.AppendTime(l.orders, at)
 	}
 	l.orders = l.position(l.orders, row)
 	return l.orders[from:len(l.orders):len(l.orders)]
@@ -265,7 +266,7 @@ func (l *leftRows) late(e *entry, row int) string {
 			continue
 		}
 		by := time.Duration(l.watermark-after(from, l.lateness)) * time.Microsecond
-		return fmt.Sprintf("%s %s is late by %s: the watermark is at %s, and rows of %s are kept for %s to be joined; raise allowed_lateness, or let the model begin anew with --reset-model %s",
+		return fmt.Sprintf("%s %s is late by %s: the watermark is at %s, and rows of %s are kept for %s to be joined; calve reconcile --model %s takes it in; raise allowed_lateness where many are late",
 			j.spec.Within.From, timeText(from), by, timeText(l.watermark), j.spec.To.Model, l.spec.Lateness, l.spec.Model)
 	}
 	return ""
@@ -281,11 +282,18 @@ func after(t, span int64) int64 {
 	return always.to
 }
 
-// followLefts takes the changes of a keyed model as those of facts.
+// followLefts takes the changes of a keyed model as those of facts. A row with a
+// null in the grain, as that of an unknown member, is of no fact.
 func (o *Operator) followLefts(changes record.Changelog) error {
+	columns, err := columnsOf(changes.Rows, o.base.Fields())
+	if err != nil {
+		return err
+	}
+	grain := pick(columns, o.grain)
+	isNone := func(row int) bool { return anyNull(grain, row) >= 0 }
 	var failed error
 	l, err := o.newLefts(changes.Rows, func(row int, c *compiledColumn, message string) {
-		if failed == nil && changes.Ops[row] != record.OpDelete {
+		if failed == nil && changes.Ops[row] != record.OpDelete && !isNone(row) {
 			failed = fmt.Errorf("%s cannot be computed for a row: %s; mend the expression, and start again", c.path, message)
 		}
 	})
@@ -297,7 +305,7 @@ func (o *Operator) followLefts(changes record.Changelog) error {
 		return failed
 	}
 	ids := encode(pick(l.columns, o.id), l.rows, none)
-	keys := encode(l.key, l.rows, none)
+	keys := encode(l.key, l.rows, isNone)
 	former, err := o.former(ids)
 	if err != nil {
 		return err
@@ -310,9 +318,8 @@ func (o *Operator) followLefts(changes record.Changelog) error {
 	if err != nil {
 		return err
 	}
-	times := l.columns[o.eventTime].(*array.Timestamp)
 	for row, op := range changes.Ops {
-		old := olds[row]
+		old, now := olds[row], entries[row]
 		if op == record.OpDelete {
 			if o.spec.OnDelete == DeleteIgnore {
 				continue
@@ -323,20 +330,27 @@ func (o *Operator) followLefts(changes record.Changelog) error {
 			o.moved[string(spaced(spaceSources, ids[row]))] = nil
 			continue
 		}
-		if old != nil && old != entries[row] { // the row is of another grain now
+		if old != nil && old != now { // the row is of another grain now, or of none
 			old.remove(ids[row], false)
 		}
-		if old == nil || old != entries[row] {
+		if old != now {
 			o.moved[string(spaced(spaceSources, ids[row]))] = keys[row]
 		}
-		at := always.from
-		if times.IsValid(row) {
-			at = int64(times.Value(row))
+		if now != nil {
+			l.follow(o, now, row, ids[row])
 		}
-		l.fill(&entries[row].kept, row, nil)
-		entries[row].replace(version{id: ids[row], order: appendTime(nil, at), row: l.row(row)})
 	}
 	return nil
+}
+
+// follow gives a row of a keyed model to its fact.
+func (l *lefts) follow(o *Operator, now *entry, row int, id []byte) {
+	at := always.from
+	if times := l.columns[o.eventTime].(*array.Timestamp); times.IsValid(row) {
+		at = int64(times.Value(row))
+	}
+	l.fill(&now.kept, row, nil)
+	now.replace(version{id: id, order: keyvalue.AppendTime(nil, at), row: l.row(row)})
 }
 
 func none(int) bool { return false }

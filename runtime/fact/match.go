@@ -9,6 +9,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/aggregate"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
@@ -109,17 +110,17 @@ func (m *matching) scan(slot int, want joined) error {
 		return nil
 	}
 	prefix := spaced(spaceRights, want.group)
-	from, to := appendTime(prefix[:len(prefix):len(prefix)], want.within.from), behind(prefix)
+	from, to := keyvalue.AppendTime(prefix[:len(prefix):len(prefix)], want.within.from), keyvalue.Behind(prefix)
 	if want.within.to < always.to {
-		to = appendTime(prefix[:len(prefix):len(prefix)], want.within.to+1)
+		to = keyvalue.AppendTime(prefix[:len(prefix):len(prefix)], want.within.to+1)
 	}
 	number := int64(0)
 	err := m.state.Scan(from, to, func(key, value []byte) (bool, error) {
 		if len(key) < len(prefix)+8 {
-			return false, fmt.Errorf("%w: a row to be joined has key %x", ErrState, key)
+			return false, fmt.Errorf("%w: a row to be joined has key %x", keyvalue.ErrCorrupt, key)
 		}
 		m.rights, m.slots = append(m.rights, bytes.Clone(value)), append(m.slots, int32(slot))
-		m.times, m.numbers = append(m.times, timeOf(key[len(prefix):])), append(m.numbers, number)
+		m.times, m.numbers = append(m.times, keyvalue.Time(key[len(prefix):])), append(m.numbers, number)
 		number++
 		if len(m.rights) < matchRows {
 			return true, nil
@@ -139,7 +140,7 @@ func (m *matching) flush() error {
 	}
 	rows, err := rowcodec.Batch(m.right, m.rights, m.mem)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrState, err)
+		return fmt.Errorf("%w: %w", keyvalue.ErrCorrupt, err)
 	}
 	defer rows.Release()
 	n := int(rows.NumCols())
@@ -185,7 +186,7 @@ func (m *matching) settle() error {
 		case m.first[slot] != nil:
 			j.values = m.first[slot]
 		default:
-			j.values = make([]byte, len(m.join.spec.Copy)) // nulls
+			j.values = m.join.unmatched
 		}
 	}
 	return nil

@@ -111,7 +111,10 @@ func (w *world) shownKeyed() []row {
 	}
 	grains := map[string][]candidate{}
 	add := func(values []any, gone bool) {
-		grain := values[1].(string)
+		grain, is := values[1].(string)
+		if !is {
+			return
+		}
 		grains[grain] = append(grains[grain], candidate{values[0].(string), values, gone})
 	}
 	for _, values := range w.keyed {
@@ -207,7 +210,7 @@ func (w *world) text(r row) string {
 	if v[5] != nil {
 		gross, perReading = v[5].(int64)*2, v[5].(int64)*2+m.rows
 	}
-	out := fmt.Sprintf("id=%s at=%s user=%s began=%s ended=%s amount=%s status=%s readings=%d mean=%s top=%s first_rate=%s last_rate=%s user_city=%s mates=%d cities=%d",
+	out := fmt.Sprintf("id=%s at=%s"+strings.ReplaceAll(w.references(v, gross), "%", "%%")+" user=%s began=%s ended=%s amount=%s status=%s readings=%d mean=%s top=%s first_rate=%s last_rate=%s user_city=%s mates=%d cities=%d",
 		text(v[0]), text(v[1]), text(v[2]), text(v[3]), text(v[4]), text(v[5]), text(v[6]), m.rows, text(mean), text(m.top), text(m.first), text(m.last), text(city), mates, len(cities))
 	if r.milestones {
 		out += fmt.Sprintf(" paid_at=%s paid=%s", text(r.paidAt), text(r.paid))

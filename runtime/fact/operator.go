@@ -12,47 +12,51 @@ import (
 
 	"github.com/calvelake/calve/runtime/aggregate"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
 // Operator makes facts of rows. An epoch is calls of Take and Follow and one of
-// End. After an error, or when an epoch is given up, put State back and call
+// End. After an error, or when an epoch is given up, put the state back and call
 // Discard. It is not safe for concurrent use.
 type Operator struct {
 	*Program
-	state     State
-	sets      []*aggregate.Set // by join
-	entries   map[string]*entry
-	groups    map[string]*span  // of rows that were changed: from the first of them to the last
-	timers    map[string]bool   // that are to be set
-	writes    []Change          // of rows to be joined
-	moved     map[string][]byte // keys of State that say where rows of keyed models are, with their values
-	watermark int64             // of the last End
+	state      keyvalue.Store
+	sets       []*aggregate.Set // by join
+	dimensions []Dimension      // by foreign key, nil for days
+	entries    map[string]*entry
+	groups     map[string]*span  // of rows that were changed: from the first of them to the last
+	timers     map[string]bool   // that are to be set
+	writes     []keyvalue.Change // of rows to be joined
+	moved      map[string][]byte // keys of the state that say where rows of keyed models are, with their values
+	watermark  int64             // of the last End
 }
 
 // entry is a fact that the epoch touches.
 type entry struct {
 	key string
-	old []byte // as State has it, nil if it does not
+	old []byte // as the state has it, nil if it does not
 	kept
-	before []joined // the joins as they were
-	was    bool     // the table had its row
+	before   []joined    // the joins as they were
+	referred []reference // the foreign keys as they were
+	was      bool        // the table had its row
 }
 
 // errModel: rows of a model that the fact does not read.
 var errModel = errors.New("BUG: rows of a model that is not read")
 
-// New compiles a spec and goes on from what State has.
-func New(spec Spec, state State) (*Operator, error) {
+// New compiles a spec and goes on from what the state has.
+func New(spec Spec, state keyvalue.Store, dimensions map[string]Dimension) (*Operator, error) {
 	p, err := Compile(spec)
 	if err != nil {
 		return nil, err
 	}
-	return p.Open(state)
+	return p.Open(state, dimensions)
 }
 
-// Open goes on from what State has, which must be of this StateVersion.
-func (p *Program) Open(state State) (*Operator, error) {
+// Open goes on from what the state has, which must be of this StateVersion. It is
+// given the dimensions of foreign keys by name.
+func (p *Program) Open(state keyvalue.Store, dimensions map[string]Dimension) (*Operator, error) {
 	o := &Operator{Program: p, state: state, watermark: record.NoTime}
 	for _, j := range p.joins {
 		set, err := aggregate.New(j.set, p.spec.Limits)
@@ -61,12 +65,19 @@ func (p *Program) Open(state State) (*Operator, error) {
 		}
 		o.sets = append(o.sets, set)
 	}
+	for _, f := range p.foreign {
+		d := dimensions[f.spec.To]
+		if d == nil && f.spec.Calendar == nil {
+			return nil, fmt.Errorf("BUG: fact %s: %s: there is no dimension %s", p.spec.Model, f.path(".to"), f.spec.To)
+		}
+		o.dimensions = append(o.dimensions, d)
+	}
 	o.release()
 	return o, nil
 }
 
-// Discard drops what was taken since the last End that was made durable. State
-// must have been put back.
+// Discard drops what was taken since the last End that was made durable. The
+// state must have been put back.
 func (o *Operator) Discard() {
 	o.release()
 	o.watermark = record.NoTime
@@ -268,8 +279,7 @@ func (o *Operator) hold(keys [][]byte) ([]*entry, error) {
 		}
 		e, ok := o.entries[string(key)]
 		if !ok {
-			e = &entry{key: string(key)}
-			e.milestones, e.joins = make([]milestone, len(o.milestones)), make([]joined, len(o.joins))
+			e = &entry{key: string(key), kept: o.newKept()}
 			o.entries[e.key] = e
 			fresh, names = append(fresh, e), append(names, spaced(spaceFacts, key))
 		}
@@ -289,7 +299,8 @@ func (o *Operator) hold(keys [][]byte) ([]*entry, error) {
 		if err := o.load(&e.kept, values[i]); err != nil {
 			return nil, fmt.Errorf("fact %x: %w", e.key, err)
 		}
-		e.old, e.was, e.before = values[i], e.visible, slices.Clone(e.joins)
+		e.old, e.was = values[i], e.visible
+		e.before, e.referred = slices.Clone(e.joins), slices.Clone(e.foreign)
 	}
 	return out, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
@@ -115,21 +116,21 @@ func (t *taking) rights(j *join) error {
 		}
 		if after(at, t.lateness) <= t.watermark {
 			by := time.Duration(t.watermark-after(at, t.lateness)) * time.Microsecond
-			t.refuse(row, record.CodeLate, j.spec.Within.Time, fmt.Sprintf("%s %s is late by %s: the watermark is at %s, and fact %s takes rows of %s up to %s before it; raise allowed_lateness, or let the model begin anew with --reset-model %s",
+			t.refuse(row, record.CodeLate, j.spec.Within.Time, fmt.Sprintf("%s %s is late by %s: the watermark is at %s, and fact %s takes rows of %s up to %s before it; calve reconcile --model %s takes it in; raise allowed_lateness where many are late",
 				j.spec.Within.Time, timeText(at), by, timeText(t.watermark), t.spec.Model, j.spec.To.Model, t.spec.Lateness, t.spec.Model))
 		}
 		if _, refused := t.refused[row]; refused {
 			continue
 		}
 		t.keepRight(group, at, t.position(nil, row), rowcodec.AppendRow(nil, r.values, row))
-		t.schedule(group, at)
+		t.schedule(spaceTimers, group, at)
 	}
 	return nil
 }
 
 // keepRight keeps a row, and remembers that its group changed then.
 func (o *Operator) keepRight(group []byte, at int64, id, value []byte) {
-	o.writes = append(o.writes, Change{Key: spaced(spaceRights, group, appendTime(nil, at), id), Value: value})
+	o.writes = append(o.writes, keyvalue.Change{Key: spaced(spaceRights, group, keyvalue.AppendTime(nil, at), id), Value: value})
 	o.touch(group, at)
 }
 
@@ -142,9 +143,9 @@ func (o *Operator) touch(group []byte, at int64) {
 	o.groups[string(group)] = &span{at, at}
 }
 
-// schedule lets a group be looked at when something of a time may be forgotten:
+// schedule lets a group or member be looked at when something of a time may be forgotten:
 // somewhat later, so that many rows have one timer.
-func (o *Operator) schedule(group []byte, at int64) {
+func (o *Operator) schedule(space byte, group []byte, at int64) {
 	step := max(1, min(o.lateness/16, int64(time.Hour/time.Microsecond)))
 	rounded := at - at%step
 	if rounded < at && rounded <= math.MaxInt64-step {
@@ -153,7 +154,7 @@ func (o *Operator) schedule(group []byte, at int64) {
 	if rounded < at {
 		rounded = at
 	}
-	o.timers[string(timerKey(rounded, group))] = true
+	o.timers[string(timerKey(space, rounded, group))] = true
 }
 
 // followRights takes the changes of a keyed model as rows to be joined.
@@ -200,7 +201,7 @@ func (o *Operator) followRights(j *join, changes record.Changelog) error {
 			continue
 		}
 		o.keepRight(group, at, ids[row], rowcodec.AppendRow(nil, r.values, row))
-		o.moved[string(names[row])] = append(appendTime(nil, at), group...)
+		o.moved[string(names[row])] = append(keyvalue.AppendTime(nil, at), group...)
 	}
 	return nil
 }
@@ -211,9 +212,9 @@ func (o *Operator) takeAway(place, id []byte) error {
 		return nil
 	}
 	if len(place) < 8 {
-		return fmt.Errorf("%w: a place of %d bytes", ErrState, len(place))
+		return fmt.Errorf("%w: a place of %d bytes", keyvalue.ErrCorrupt, len(place))
 	}
-	o.writes = append(o.writes, Change{Key: spaced(spaceRights, place[8:], place[:8], id)})
-	o.touch(place[8:], timeOf(place))
+	o.writes = append(o.writes, keyvalue.Change{Key: spaced(spaceRights, place[8:], place[:8], id)})
+	o.touch(place[8:], keyvalue.Time(place))
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
@@ -34,6 +35,7 @@ type rowBuilder struct {
 	columns []arrow.Array
 	owned   []interface{ Release() }
 	made    *made
+	anew    bool // foreign keys are found; otherwise they are those that are kept
 }
 
 func (o *Operator) newBuilder(list []candidate) (*rowBuilder, error) {
@@ -43,7 +45,7 @@ func (o *Operator) newBuilder(list []candidate) (*rowBuilder, error) {
 	}
 	base, err := rowcodec.Batch(o.base, rows, o.mem)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrState, err)
+		return nil, fmt.Errorf("%w: %w", keyvalue.ErrCorrupt, err)
 	}
 	b := &rowBuilder{Operator: o, list: list, base: base, made: &made{leftOut: make([]bool, len(list)), bad: make([]bool, len(list))}}
 	b.owned = append(b.owned, base)
@@ -87,7 +89,7 @@ func (b *rowBuilder) eval(c *compiledColumn, fields []arrow.Field, columns []arr
 
 // make makes the rows, of what is kept of the facts.
 func (b *rowBuilder) make() (*made, error) {
-	for _, step := range []func() error{b.addJoins, b.addMilestones, b.addDerived, b.judge} {
+	for _, step := range []func() error{b.addJoins, b.addMilestones, b.addDerived, b.judge, b.addForeign} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -100,7 +102,7 @@ func (b *rowBuilder) make() (*made, error) {
 		}
 		columns = append(columns, key)
 	}
-	for _, name := range slices.Concat(b.fixed, b.chosen) {
+	for _, name := range slices.Concat(b.fixed, b.referred, b.chosen) {
 		at := slices.IndexFunc(b.fields, func(have arrow.Field) bool { return have.Name == name })
 		columns = append(columns, b.columns[at])
 	}
@@ -142,7 +144,7 @@ func (b *rowBuilder) addJoins() error {
 func (b *rowBuilder) decode(schema *arrow.Schema, rows [][]byte) (arrow.RecordBatch, error) {
 	batch, err := rowcodec.Batch(schema, rows, b.mem)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrState, err)
+		return nil, fmt.Errorf("%w: %w", keyvalue.ErrCorrupt, err)
 	}
 	b.owned = append(b.owned, batch)
 	return batch, nil

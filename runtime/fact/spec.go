@@ -69,6 +69,7 @@ type Join struct {
 	Within     *Within  // nil for no range; a staging model needs one
 	Aggregates []Column // over the rows that match; outside of aggregates they see the fact's input
 	Copy       []Copy
+	Unmatched  []Column // constants of copied columns, where no row matches; null for others
 }
 
 // Spec is what a fact is to be.
@@ -78,6 +79,7 @@ type Spec struct {
 	Grain        []string
 	EventTime    string // a timestamptz of From
 	Lateness     time.Duration
+	Rekey        time.Duration // how long after its time a key follows its dimension; at least Lateness
 	OnUpdate     OnUpdate
 	OnDelete     OnDelete
 	SurrogateKey string           // the name of its column; "" for none
@@ -85,8 +87,10 @@ type Spec struct {
 	Joins        []Join
 	Milestones   []Column // over From
 	Derive       []Column // over From, joins, milestones and those before
-	// Columns are those that the table has behind surrogate key, grain and event
-	// time, and before is_deleted and the times of the newest record.
+	ForeignKeys  []ForeignKey
+	// Columns are those that the table has behind surrogate key, grain, event time
+	// and foreign keys with what they copy, and before is_deleted and the times of
+	// the newest record.
 	Columns   []string
 	Limits    aggregate.Limits
 	Allocator memory.Allocator // nil for the default
@@ -108,6 +112,7 @@ type Program struct {
 	spec       Spec
 	mem        memory.Allocator
 	lateness   int64         // µs
+	rekey      int64         // µs
 	changes    bool          // rows are changes of a database
 	base       *arrow.Schema // what is kept of a row of the input
 	grain      []int         // columns of base
@@ -122,9 +127,11 @@ type Program struct {
 	filled     *arrow.Schema // milestones
 	derive     []compiledColumn
 	early      []int // of derive: those of input and milestones alone
+	foreign    []*foreign
 	output     *arrow.Schema
 	fixed      []string // the columns of output behind the surrogate key: grain and event time
-	chosen     []string // and those behind them
+	referred   []string // behind them, of foreign keys
+	chosen     []string // and those behind
 }
 
 // compiledColumn is a column with the place of its expression in the model.
@@ -137,10 +144,11 @@ type compiledColumn struct {
 // is wrong.
 func Compile(spec Spec) (*Program, error) {
 	p := &Program{spec: spec, mem: spec.Allocator, lateness: spec.Lateness.Microseconds()}
+	p.rekey = max(p.lateness, spec.Rekey.Microseconds())
 	if p.mem == nil {
 		p.mem = memory.DefaultAllocator
 	}
-	for _, step := range []func() error{p.checkInput, p.checkOptions, p.checkKey, p.compileInput, p.compileJoins, p.compileDerive, p.choose, p.keep} {
+	for _, step := range []func() error{p.checkInput, p.checkOptions, p.checkKey, p.compileInput, p.compileJoins, p.compileDerive, p.compileForeign, p.checkNames, p.choose, p.keep} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("fact %s: %w", spec.Model, err)
 		}
@@ -161,8 +169,25 @@ func (p *Program) Key() []string {
 
 // StateVersion tells encodings of state apart, and meanings of it: state of
 // another version must not be read. It changes with the columns that are read, the
-// grain, what updates and deletes do, milestones, joins and lateness.
+// grain, what updates and deletes do, milestones, joins, foreign keys and lateness.
+// It does not depend on Rekey: a key that no longer follows its dimension does not
+// begin to, if that is raised.
 func (p *Program) StateVersion() int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(p.describeState())) // never fails
+	return int(h.Sum32() >> 1)
+}
+
+// Describe is what StateVersion depends on, in parts for a person.
+func (p *Program) Describe() []string {
+	parts := strings.Split(p.describeState(), "; ")[1:] // without the format
+	if lateness := fmt.Sprintf("lateness %d", p.lateness); parts[0] == lateness {
+		parts[0] = fmt.Sprintf("allowed_lateness %s", p.spec.Lateness)
+	}
+	return parts
+}
+
+func (p *Program) describeState() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "fact %d; lateness %d; %s %s; grain %q; by %s; key %q; from", stateFormat, p.lateness, p.spec.OnUpdate, p.spec.OnDelete, p.spec.Grain, p.spec.EventTime, p.spec.From.Key)
 	describe(&b, p.base)
@@ -178,10 +203,14 @@ func (p *Program) StateVersion() int {
 		describe(&b, j.right)
 		b.WriteString("; gives")
 		describe(&b, j.values)
+		for _, c := range j.spec.Unmatched {
+			fmt.Fprintf(&b, " %s or %s", c.Name, c.Expression)
+		}
 	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(b.String())) // never fails
-	return int(h.Sum32() >> 1)
+	for _, f := range p.foreign {
+		f.describe(&b)
+	}
+	return b.String()
 }
 
 func describe(b *strings.Builder, s *arrow.Schema) {

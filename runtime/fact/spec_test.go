@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -8,6 +9,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
 )
 
 func TestCompileRefusesWhatHasNoMeaning(t *testing.T) {
@@ -17,6 +20,7 @@ func TestCompileRefusesWhatHasNoMeaning(t *testing.T) {
 		"column id twice":                       func(s *Spec) { s.Grain = []string{"id", "id"} },
 		"event_time: column user is string":     func(s *Spec) { s.EventTime = "user" },
 		"an allowed lateness of -1s":            func(s *Spec) { s.Lateness = -1_000_000_000 },
+		"follow their dimensions for -1s":       func(s *Spec) { s.Rekey = -1_000_000_000 },
 		`on_update is ""`:                       func(s *Spec) { s.OnUpdate = "" },
 		`on_delete is "never"`:                  func(s *Spec) { s.OnDelete = "never" },
 		"a surrogate_key tells them apart":      func(s *Spec) { s.OnUpdate, s.SurrogateKey, s.Milestones = Append, "", nil },
@@ -110,29 +114,33 @@ func TestSchemaHasKeyGrainTimeColumnsAndNewestRecord(t *testing.T) {
 	}
 }
 
-// FuzzLoad reads what is no state: the error is ErrState, and what is read is
+// FuzzLoad reads what is no state: the error is keyvalue.ErrCorrupt, and what is read is
 // written again as it was.
 func FuzzLoad(f *testing.F) {
-	s := newMemoryState()
-	o, tb := open(f, ordersSpec(f), s), table{}
+	s := keyvaluetest.New()
+	spec := ordersSpec(f)
+	spec.ForeignKeys = buyerKeys()
+	o, tb := openReferring(f, spec, s, buyerDimensions()), table{}
 	take(f, o, "stg_orders", orderFields(), record.NoTime, order(1, "a", 10, "ann", int64(10), int64(20), int64(5), "paid"), order(2, "b", 10, nil, nil, nil, nil, nil))
 	take(f, o, "stg_readings", readingFields(), record.NoTime, reading(1, "ann", int64(20), int64(70)))
 	end(f, o, tb, record.NoTime)
-	for k, v := range s.values {
-		if k[0] == spaceFacts {
-			f.Add([]byte(v))
-		}
+	err := s.Scan([]byte{spaceFacts}, keyvalue.Behind([]byte{spaceFacts}), func(_, value []byte) (bool, error) {
+		f.Add(bytes.Clone(value))
+		return true, nil
+	})
+	if err != nil {
+		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		k := kept{milestones: make([]milestone, len(o.milestones)), joins: make([]joined, len(o.joins))}
+		k := o.newKept()
 		if err := o.load(&k, data); err != nil {
-			if !errors.Is(err, ErrState) {
-				t.Fatalf("got %v, want ErrState", err)
+			if !errors.Is(err, keyvalue.ErrCorrupt) {
+				t.Fatalf("got %v, want keyvalue.ErrCorrupt", err)
 			}
 			return
 		}
 		written := k.append(nil)
-		again := kept{milestones: make([]milestone, len(o.milestones)), joins: make([]joined, len(o.joins))}
+		again := o.newKept()
 		if err := o.load(&again, written); err != nil || string(again.append(nil)) != string(written) {
 			t.Fatalf("what was read is written otherwise: %v", err)
 		}

@@ -2,39 +2,19 @@ package fact
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
+
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
-
-// State is where facts are kept from one epoch to the next: the keys of one
-// model.
-type State interface {
-	// Get returns the values of keys, in their order; nil where there is none.
-	// The values are the caller's.
-	Get(keys [][]byte) ([][]byte, error)
-	// Write carries out changes in order; Get and Scan see them at once.
-	Write(changes []Change) error
-	// Scan visits the keys from from up to, but without, to, in order. Key and
-	// value may be used during visit only.
-	Scan(from, to []byte, visit func(key, value []byte) (more bool, err error)) error
-}
-
-// Change sets a key, or deletes it when Value is nil.
-type Change struct {
-	Key   []byte
-	Value []byte
-}
-
-// ErrState: what State has is not what was written there.
-var ErrState = errors.New("fact state is corrupt")
 
 // stateFormat is the version of the encodings below, and the first byte of
 // every fact.
 const stateFormat = 1
 
-// Keys of State begin with what they are. A group is the number of a join (one
-// byte) and a key of it behind its length; times are eight bytes that sort.
+// Keys of the state begin with what they are. A group is the number of a join (one
+// byte) and a key of it behind its length, a member that of a foreign key and a
+// natural key; times are eight bytes that sort.
 //
 //	f <grain>                 a fact: kept
 //	k <id>                    the grain that the row of a keyed model has
@@ -42,6 +22,8 @@ const stateFormat = 1
 //	r <group> <time> <id>     a row to be joined
 //	i <join> <id>             where the row of a keyed model is: group and time
 //	t <time> <group>          something of a group may be forgotten at that time, lateness left aside; no value
+//	m <member> <time> <grain> a fact that refers to a member at a time: until when that may change, Spec.Rekey left aside, if later
+//	u <time> <member>         something of a member may be forgotten at that time, Spec.Rekey left aside; no value
 //
 // Groups of keyed models have no t, those of staging models no i.
 const (
@@ -51,21 +33,13 @@ const (
 	spaceRights  = 'r'
 	spaceIDs     = 'i'
 	spaceTimers  = 't'
+	spaceMembers = 'm'
+	spaceUntil   = 'u'
 )
-
-func appendTime(to []byte, at int64) []byte {
-	return binary.BigEndian.AppendUint64(to, uint64(at)^1<<63)
-}
-
-func timeOf(data []byte) int64 { return int64(binary.BigEndian.Uint64(data) ^ 1<<63) }
-
-func appendBytes(to, data []byte) []byte {
-	return append(binary.AppendUvarint(to, uint64(len(data))), data...)
-}
 
 // groupOf is the rows of a join that have a key.
 func groupOf(to []byte, join int, key []byte) []byte {
-	return appendBytes(append(to, byte(join)), key)
+	return keyvalue.AppendBytes(append(to, byte(join)), key)
 }
 
 func spaced(space byte, rest ...[]byte) []byte {
@@ -80,20 +54,8 @@ func spaced(space byte, rest ...[]byte) []byte {
 	return to
 }
 
-func timerKey(at int64, group []byte) []byte {
-	return append(appendTime(append(make([]byte, 0, 9+len(group)), spaceTimers), at), group...)
-}
-
-// behind is the first key behind all that begin with a prefix, which is not all
-// of 0xff.
-func behind(prefix []byte) []byte {
-	next := append([]byte(nil), prefix...)
-	for i := len(next) - 1; i >= 0; i-- {
-		if next[i]++; next[i] != 0 {
-			return next[:i+1]
-		}
-	}
-	return nil
+func timerKey(space byte, at int64, group []byte) []byte {
+	return append(keyvalue.AppendTime(append(make([]byte, 0, 9+len(group)), space), at), group...)
 }
 
 // span is a range of time, ends included.
@@ -102,18 +64,18 @@ type span struct{ from, to int64 }
 // always is the range of a join without one.
 var always = span{math.MinInt64, math.MaxInt64}
 
-func (s span) bytes() []byte { return appendTime(appendTime(nil, s.from), s.to) }
+func (s span) bytes() []byte { return keyvalue.AppendTime(keyvalue.AppendTime(nil, s.from), s.to) }
 
 func loadSpan(data []byte) (span, error) {
 	if len(data) != 16 {
-		return span{}, fmt.Errorf("%w: a range of %d bytes", ErrState, len(data))
+		return span{}, fmt.Errorf("%w: a range of %d bytes", keyvalue.ErrCorrupt, len(data))
 	}
-	return span{timeOf(data), timeOf(data[8:])}, nil
+	return span{keyvalue.Time(data), keyvalue.Time(data[8:])}, nil
 }
 
 // append writes a fact:
 //
-//	format u8, flags u8, versions, milestones, joins, deletion, hash (if visible)
+//	format u8, flags u8, versions, milestones, joins, foreign keys, deletion, hash (if visible)
 //
 // A version is its id, order and row, and the columns that are not its own. Lists
 // come behind their number, bytes behind their length, and numbers are varints.
@@ -128,18 +90,21 @@ func (k *kept) append(to []byte) []byte {
 		to = k.versions[i].append(to)
 	}
 	for _, m := range k.milestones {
-		to = appendBytes(appendBytes(to, m.order), m.value)
+		to = keyvalue.AppendBytes(keyvalue.AppendBytes(to, m.order), m.value)
 	}
 	for _, j := range k.joins {
 		if to = append(to, j.flags()); !j.known {
 			continue
 		}
-		to = appendBytes(appendBytes(to, j.group), j.values)
+		to = keyvalue.AppendBytes(keyvalue.AppendBytes(to, j.group), j.values)
 		for _, n := range []int64{j.within.from, j.within.to, j.newest.recorded, j.newest.ingested} {
 			to = binary.AppendVarint(to, n)
 		}
 	}
-	to = appendBytes(to, k.deleted)
+	for i := range k.foreign {
+		to = k.foreign[i].append(to)
+	}
+	to = keyvalue.AppendBytes(to, k.deleted)
 	to = binary.AppendVarint(binary.AppendVarint(to, k.deletion.recorded), k.deletion.ingested)
 	if k.visible {
 		to = append(to, k.hash[:]...)
@@ -153,10 +118,10 @@ func (v *version) append(to []byte) []byte {
 		flags |= 1
 	}
 	to = append(to, flags)
-	to = appendBytes(appendBytes(appendBytes(to, v.id), v.order), v.row)
+	to = keyvalue.AppendBytes(keyvalue.AppendBytes(keyvalue.AppendBytes(to, v.id), v.order), v.row)
 	to = binary.AppendUvarint(to, uint64(len(v.holes)))
 	for _, h := range v.holes {
-		to = appendBytes(binary.AppendUvarint(to, uint64(h.column)), h.order)
+		to = keyvalue.AppendBytes(binary.AppendUvarint(to, uint64(h.column)), h.order)
 	}
 	return to
 }
@@ -172,133 +137,70 @@ func (j *joined) flags() byte {
 	return flags
 }
 
-// load reads a fact. What it keeps are parts of data. The error is ErrState.
+// load reads a fact. What it keeps are parts of data. The error is keyvalue.ErrCorrupt.
 func (p *Program) load(k *kept, data []byte) error {
-	r := stateReader{data: data}
-	if format := r.byte(); r.err == nil && format != stateFormat {
-		return fmt.Errorf("%w: format %d, expected %d", ErrState, format, stateFormat)
+	r := keyvalue.NewReader(data)
+	if format := r.Byte(); r.Err() == nil && format != stateFormat {
+		return fmt.Errorf("%w: format %d, expected %d", keyvalue.ErrCorrupt, format, stateFormat)
 	}
-	flags := r.byte()
+	flags := r.Byte()
 	k.visible = flags&1 != 0
-	k.versions = make([]version, r.count())
+	k.versions = make([]version, r.Count())
 	for i := range k.versions {
-		k.versions[i].load(&r, p.base.NumFields())
+		k.versions[i].load(r, p.base.NumFields())
 	}
 	for i := range k.milestones {
-		k.milestones[i] = milestone{r.bytes(), r.bytes()}
+		k.milestones[i] = milestone{r.Bytes(), r.Bytes()}
 	}
 	for i := range k.joins {
-		k.joins[i].load(&r)
+		k.joins[i].load(r)
 	}
-	if k.deleted = r.bytes(); len(k.deleted) == 0 {
+	for i := range k.foreign {
+		k.foreign[i].load(r)
+	}
+	if k.deleted = r.Bytes(); len(k.deleted) == 0 {
 		k.deleted = nil
 	}
-	k.deletion = stamp{r.varint(), r.varint()}
-	if k.visible && r.err == nil {
-		if len(r.data) < len(k.hash) {
-			r.fail("it ends too early")
-		} else {
-			r.data = r.data[copy(k.hash[:], r.data):]
-		}
+	k.deletion = stamp{r.Varint(), r.Varint()}
+	if k.visible {
+		copy(k.hash[:], r.Take(len(k.hash)))
 	}
-	if r.err == nil && (len(r.data) > 0 || flags > 1) {
-		r.fail("there are bytes behind the fact")
+	if flags > 1 {
+		r.Fail("flags are out of range")
 	}
-	return r.err
+	r.End()
+	return r.Err()
 }
 
-func (v *version) load(r *stateReader, columns int) {
-	flags := r.byte()
+func (v *version) load(r *keyvalue.Reader, columns int) {
+	flags := r.Byte()
 	v.gone = flags&1 != 0
-	v.id, v.order, v.row = r.bytes(), r.bytes(), r.bytes()
-	for range r.count() {
-		h := hole{column: int(min(r.uvarint(), math.MaxInt32)), order: r.bytes()}
-		if r.err == nil && h.column >= columns {
-			r.fail("a column is out of range")
+	v.id, v.order, v.row = r.Bytes(), r.Bytes(), r.Bytes()
+	for range r.Count() {
+		h := hole{column: int(min(r.Uvarint(), math.MaxInt32)), order: r.Bytes()}
+		if r.Err() == nil && h.column >= columns {
+			r.Fail("a column is out of range")
 		}
 		v.holes = append(v.holes, h)
 	}
-	if r.err == nil && flags > 1 {
-		r.fail("flags are out of range")
+	if r.Err() == nil && flags > 1 {
+		r.Fail("flags are out of range")
 	}
 }
 
-func (j *joined) load(r *stateReader) {
-	flags := r.byte()
+func (j *joined) load(r *keyvalue.Reader) {
+	flags := r.Byte()
 	if flags > 3 || flags == 2 {
-		r.fail("flags are out of range")
+		r.Fail("flags are out of range")
 	}
 	if flags&1 == 0 {
 		return
 	}
 	j.known = true
-	j.group, j.values = r.bytes(), r.bytes()
+	j.group, j.values = r.Bytes(), r.Bytes()
 	if flags&2 == 0 {
 		j.group = nil
 	}
-	j.within = span{r.varint(), r.varint()}
-	j.newest = stamp{r.varint(), r.varint()}
-}
-
-// stateReader reads parts of a value, until one is wrong.
-type stateReader struct {
-	data []byte
-	err  error
-}
-
-func (r *stateReader) fail(why string) {
-	if r.err == nil {
-		r.err = fmt.Errorf("%w: %s", ErrState, why)
-	}
-	r.data = nil
-}
-
-func (r *stateReader) byte() byte {
-	if len(r.data) == 0 {
-		r.fail("it ends too early")
-		return 0
-	}
-	b := r.data[0]
-	r.data = r.data[1:]
-	return b
-}
-
-func (r *stateReader) varint() int64 {
-	v, n := binary.Varint(r.data)
-	if n <= 0 {
-		r.fail("it ends too early")
-		return 0
-	}
-	r.data = r.data[n:]
-	return v
-}
-
-func (r *stateReader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.data)
-	if n <= 0 {
-		r.fail("it ends too early")
-		return 0
-	}
-	r.data = r.data[n:]
-	return v
-}
-
-// count is a number of things that have a byte each at least.
-func (r *stateReader) count() int {
-	n := r.uvarint()
-	if n > uint64(len(r.data)) {
-		r.fail("it ends too early")
-		return 0
-	}
-	return int(n)
-}
-
-func (r *stateReader) bytes() []byte {
-	n := r.count()
-	if r.err != nil {
-		return nil
-	}
-	data := r.data[:n:n]
-	r.data = r.data[n:]
-	return data
+	j.within = span{r.Varint(), r.Varint()}
+	j.newest = stamp{r.Varint(), r.Varint()}
 }

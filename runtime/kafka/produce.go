@@ -22,6 +22,9 @@ type ProduceConfig struct {
 	CreateTopic bool
 	// Partitions of a topic that is created; 0 is the brokers' default.
 	Partitions int
+	// KeepTimestamps writes the records' own timestamps instead of the time when
+	// they are written.
+	KeepTimestamps bool
 }
 
 // ProduceRecord is a record to be written. A nil Key or Value is a null. The
@@ -30,10 +33,16 @@ type ProduceRecord struct {
 	Key     []byte
 	Value   []byte
 	Headers []record.Header
+	// Timestamp is written, in milliseconds, if ProduceConfig.KeepTimestamps says so.
+	Timestamp time.Time
 }
 
-// deliveryTimeout is Kafka's delivery.timeout.ms: how long a record is tried.
-const deliveryTimeout = 2 * time.Minute
+const (
+	// deliveryTimeout is Kafka's delivery.timeout.ms: how long a record is tried.
+	deliveryTimeout = 2 * time.Minute
+	// deliveryTries are about as long: the client waits up to 2.5 s between two.
+	deliveryTries = 50
+)
 
 // Produce writes records until the sequence ends, and returns how many the
 // cluster has acknowledged: written to all in-sync replicas, once each however
@@ -43,10 +52,15 @@ func (c *Client) Produce(ctx context.Context, config ProduceConfig, records iter
 	if err := c.ensureTopic(ctx, config); err != nil {
 		return 0, err
 	}
+	patience := kgo.RecordDeliveryTimeout(deliveryTimeout)
+	if config.KeepTimestamps {
+		// The timeout counts from a record's timestamp, which may be years ago.
+		patience = kgo.RecordRetries(deliveryTries)
+	}
 	producer, err := kgo.NewClient(append(c.options(),
 		kgo.DefaultProduceTopic(config.Topic),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.RecordDeliveryTimeout(deliveryTimeout),
+		patience,
 		// A batch has its own header beside the record.
 		kgo.ProducerBatchMaxBytes(c.config.MaxRecordBytes),
 	)...)
@@ -54,7 +68,7 @@ func (c *Client) Produce(ctx context.Context, config ProduceConfig, records iter
 		return 0, fmt.Errorf("start producer: %w", err)
 	}
 	defer producer.Close()
-	p := &production{ctx: ctx, client: c, topic: config.Topic}
+	p := &production{ctx: ctx, client: c, topic: config.Topic, keepTimestamps: config.KeepTimestamps}
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	defer p.cancel(nil)
 	return p.run(producer, records)
@@ -66,6 +80,8 @@ type production struct {
 	cancel context.CancelCauseFunc
 	client *Client
 	topic  string
+
+	keepTimestamps bool
 
 	mu     sync.Mutex
 	acked  int64
@@ -84,7 +100,11 @@ func (p *production) run(producer *kgo.Client, records iter.Seq2[ProduceRecord, 
 		}
 		given++
 		number := given
-		producer.Produce(p.ctx, r.kafka(), func(_ *kgo.Record, err error) { p.done(number, err) })
+		out := r.kafka()
+		if p.keepTimestamps {
+			out.Timestamp = r.Timestamp
+		}
+		producer.Produce(p.ctx, out, func(_ *kgo.Record, err error) { p.done(number, err) })
 	}
 	// A flush of nothing succeeds, even if the end of ctx cut the sequence.
 	if err := errors.Join(producer.Flush(p.ctx), p.ctx.Err()); err != nil {

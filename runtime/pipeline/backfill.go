@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/calvelake/calve/lakehouse"
 	"github.com/calvelake/calve/runtime/record"
@@ -26,12 +26,19 @@ type behind struct {
 	epoch     int64 // the last whose rows it has taken
 	watermark int64 // that its operator has seen
 	loaded    bool
-	history   []past // of all staging models that it reads, in order of epochs
+	// until is the epoch up to which nothing is late, 0 for none: its operator
+	// sees no watermark before it has all of it, and then steps, one an epoch.
+	until   int64
+	steps   []step
+	history []past // of all staging models that it reads, in order of epochs
 	// marks are the watermarks of the staging models, as far as it has come.
 	marks map[string]int64
 	// taken is how far it is in each staging model's topics.
 	taken map[fateKey]int64
 }
+
+// step is a watermark of former times, and the rows that came before it.
+type step struct{ watermark, rows int64 }
 
 // past is what one epoch wrote for one staging model.
 type past struct {
@@ -40,18 +47,41 @@ type past struct {
 }
 
 // CheckKeyed compares keyed models with those of the last record: one that is
-// defined otherwise cannot go on with its state. A model that the record does
-// not know begins.
+// defined otherwise cannot go on with its state, nor can one whose dimension
+// begins anew, since what it knows of its members is gone. A model that the
+// record does not know begins.
 func CheckKeyed(start *lakehouse.Start, models []KeyedModel) error {
 	for _, recorded := range start.Keyed {
 		for _, m := range models {
 			if m.Name == recorded.Name && m.Definition != recorded.Definition {
-				return fmt.Errorf("%w: model %s is %q, its state after epoch %d is of %q; put back the key, the times and the aggregates that it had, or let it begin anew with --reset-model %s, which takes its input's table in again and replaces the rows of its own",
-					ErrDefinition, m.Name, m.Definition, start.Last, recorded.Definition, m.Name)
+				return definedOtherwise(start.Last, recorded, m)
 			}
 		}
 	}
+	for _, m := range models {
+		i := slices.IndexFunc(m.Keys, func(name string) bool { return !recordedKeyed(start, name) })
+		if i >= 0 && recordedKeyed(start, m.Name) {
+			return fmt.Errorf("%w: model %s has keys of %s, which begins anew after epoch %d; let both do so with --reset-model %s", ErrDefinition, m.Name, m.Keys[i], start.Last, m.Name)
+		}
+	}
 	return nil
+}
+
+// definedOtherwise says what is other about a model, as far as it is known.
+func definedOtherwise(last int64, recorded lakehouse.KeyedModel, m KeyedModel) error {
+	without := func(all, other []string) string {
+		left := slices.DeleteFunc(slices.Clone(all), func(part string) bool { return slices.Contains(other, part) })
+		if len(left) == 0 {
+			return "nothing else"
+		}
+		return strings.Join(left, "; ")
+	}
+	has, had := m.Definition, recorded.Definition
+	if len(m.Describes) > 0 && len(recorded.Describes) > 0 && !slices.Equal(m.Describes, recorded.Describes) {
+		has, had = without(m.Describes, recorded.Describes), without(recorded.Describes, m.Describes)
+	}
+	return fmt.Errorf("%w: model %s has %q, its state after epoch %d is of %q; put that back, or let the model begin anew with calve run --reset-model %s, which takes its inputs' tables in again and changes the rows of its own once it has all (calve reconcile keeps the definition, and is for late events)",
+		ErrDefinition, m.Name, has, last, had, m.Name)
 }
 
 // behindOf is where a keyed model begins; nil if there is nothing to take in
@@ -64,10 +94,18 @@ func behindOf(parts Parts, k *keyed) *behind {
 		if recorded.Behind == nil {
 			return nil
 		}
-		return &behind{epoch: *recorded.Behind, watermark: record.NoTime}
+		b := &behind{epoch: *recorded.Behind, watermark: record.NoTime}
+		if w := recorded.Rework; w != nil && w.Until > 0 {
+			b.until, b.watermark = w.Until, w.Seen
+		}
+		return b
 	}
-	for _, input := range k.Inputs {
-		if t := tableOf(parts, input); t != nil && parts.Start.Epochs[t.ID.String()] > 0 {
+	rows := k.Inputs
+	if len(rows) == 0 {
+		rows = []string{k.Name} // those of its own that were there before it was reset
+	}
+	for _, name := range rows {
+		if t := tableOf(parts, name); t != nil && parts.Start.Epochs[t.ID.String()] > 0 {
 			return &behind{watermark: record.NoTime}
 		}
 	}
@@ -95,6 +133,9 @@ func tableOf(parts Parts, model string) *lakehouse.Table {
 func (p *Pipeline) catchUpKeyed(ctx context.Context, e *epoch) error {
 	for i := range p.keyed {
 		k := &p.keyed[i]
+		if err := p.checkHeld(k); err != nil {
+			return fmt.Errorf("model %s: %w", k.Name, err)
+		}
 		if k.behind == nil {
 			continue
 		}
@@ -109,7 +150,10 @@ func (p *Pipeline) catchUpOne(ctx context.Context, e *epoch, k *keyed) error {
 	b := k.behind
 	e.caught = true
 	if b.epoch == 0 {
-		if err := p.beginKeyed(ctx, e, k); err != nil {
+		if err := p.holdKeyed(k); err != nil || p.waits(k) {
+			return err
+		}
+		if err := p.beginKeyed(ctx, k); err != nil {
 			return err
 		}
 	}
@@ -118,15 +162,18 @@ func (p *Pipeline) catchUpOne(ctx context.Context, e *epoch, k *keyed) error {
 		if err != nil {
 			return err
 		}
+		if len(chunk) == 0 && b.raise(p.config.backfillRows()) {
+			return nil
+		}
 		if len(chunk) == 0 {
 			p.parts.Logger.Info("model has taken in what its inputs held", "model", k.Name, "epoch", b.epoch)
 			k.behind = nil
 			return nil
 		}
+		if err := p.takePast(ctx, e, k, chunk); err != nil {
+			return err
+		}
 		for _, part := range chunk {
-			if err := p.takePast(ctx, e, k, part); err != nil {
-				return err
-			}
 			rows += part.Rows
 		}
 		b.pass(chunk)
@@ -134,20 +181,24 @@ func (p *Pipeline) catchUpOne(ctx context.Context, e *epoch, k *keyed) error {
 	return nil
 }
 
-// beginKeyed is what comes before a keyed model's first rows: rows that its own
-// table has from before it was reset go, and it is told of all rows that keyed
-// models have which it reads.
-func (p *Pipeline) beginKeyed(ctx context.Context, e *epoch, k *keyed) error {
-	if k.Table != nil && p.tables[k.Table.ID.String()] > 0 {
-		err := tableChanges(ctx, k.Table, record.OpDelete, func(all record.Changelog) error { return e.pass(ctx, k, all) })
-		if err != nil {
-			return err
-		}
+// waits tells whether a model has yet to begin, since a dimension that it refers
+// to takes in its own inputs' tables first: of rows that come after, fewer have
+// members to infer, and no keys that move.
+func (p *Pipeline) waits(k *keyed) bool {
+	return k.behind != nil && k.behind.epoch == 0 && k.refersTo(p.keyed, func(d keyed) bool { return d.behind != nil })
+}
+
+// beginKeyed is what comes before a keyed model's first rows: it is told of all
+// rows that keyed models have which it reads. What these change in this epoch
+// comes behind.
+func (p *Pipeline) beginKeyed(ctx context.Context, k *keyed) error {
+	if err := p.keepKeys(ctx, k); err != nil {
+		return err
 	}
 	for i := range p.keyed {
 		input := &p.keyed[i]
-		if !slices.Contains(k.Inputs, input.Name) || input.behind != nil {
-			continue // one that is behind too tells of its rows as it makes them
+		if !slices.Contains(k.Inputs, input.Name) {
+			continue
 		}
 		if input.Table == nil {
 			return fmt.Errorf("model %s has no table to take them from; make it a table, or begin a project of another name", input.Name)
@@ -175,7 +226,7 @@ func (b *behind) restart() *behind {
 	if b == nil {
 		return nil
 	}
-	return &behind{epoch: b.epoch, watermark: b.watermark}
+	return &behind{epoch: b.epoch, watermark: b.watermark, until: b.until}
 }
 
 // nextPast is the next epochs of a model's inputs with about so many rows; none
@@ -196,6 +247,9 @@ func (p *Pipeline) nextPast(ctx context.Context, k *keyed, limit int64) ([]past,
 	rows := int64(0)
 	for len(b.history) > 0 {
 		next := b.history[0]
+		if next.Epoch > b.until && !b.raised() {
+			return chunk, nil
+		}
 		if len(chunk) > 0 && rows+next.Rows > limit && next.Epoch != chunk[len(chunk)-1].Epoch {
 			return chunk, nil
 		}
@@ -209,7 +263,8 @@ func (p *Pipeline) nextPast(ctx context.Context, k *keyed, limit int64) ([]past,
 // loadPast reads what epochs took for the model's inputs.
 func (p *Pipeline) loadPast(ctx context.Context, k *keyed) error {
 	b := k.behind
-	b.loaded, b.history = true, nil
+	b.loaded, b.history, b.steps = true, nil, nil
+	var former []past
 	if b.taken == nil {
 		b.taken, b.marks = map[fateKey]int64{}, map[string]int64{}
 		for _, input := range k.Inputs {
@@ -231,6 +286,9 @@ func (p *Pipeline) loadPast(ctx context.Context, k *keyed) error {
 			return err
 		}
 		for _, e := range epochs {
+			if e.Epoch <= b.until {
+				former = append(former, past{input, e})
+			}
 			if one := (past{input, e}); e.Epoch > b.epoch {
 				b.history = append(b.history, one)
 			} else {
@@ -239,7 +297,61 @@ func (p *Pipeline) loadPast(ctx context.Context, k *keyed) error {
 		}
 	}
 	slices.SortStableFunc(b.history, func(x, y past) int { return cmp.Compare(x.Epoch, y.Epoch) })
+	slices.SortStableFunc(former, func(x, y past) int { return cmp.Compare(x.Epoch, y.Epoch) })
+	b.stepThrough(former)
 	return nil
+}
+
+// stepThrough finds the watermarks that the epochs up to until ended with.
+func (b *behind) stepThrough(former []past) {
+	marks := map[string]int64{}
+	for model := range b.marks {
+		marks[model] = record.NoTime
+	}
+	rows := int64(0)
+	for _, part := range former {
+		rows += part.Rows
+		if part.Watermark != nil {
+			marks[part.model] = max(marks[part.model], *part.Watermark)
+		}
+		at := lowestOf(marks)
+		if at == record.NoTime || len(b.steps) > 0 && at <= b.steps[len(b.steps)-1].watermark {
+			continue
+		}
+		b.steps, rows = append(b.steps, step{at, rows}), 0
+	}
+}
+
+// raised tells whether the operator has seen the watermark that the epoch until
+// ended with.
+func (b *behind) raised() bool {
+	return len(b.steps) == 0 || b.watermark >= b.steps[len(b.steps)-1].watermark
+}
+
+// raise lets the operator see the watermark behind about so many more rows, and
+// tells whether there was one that it has not seen.
+func (b *behind) raise(rows int64) bool {
+	if b.raised() {
+		return false
+	}
+	for _, s := range b.steps {
+		if s.watermark <= b.watermark {
+			continue
+		}
+		b.watermark = s.watermark
+		if rows -= s.rows; rows <= 0 {
+			break
+		}
+	}
+	return true
+}
+
+// lowestOf is the lowest of watermarks, record.NoTime for none.
+func lowestOf(marks map[string]int64) int64 {
+	if len(marks) == 0 {
+		return record.NoTime
+	}
+	return slices.Min(slices.Collect(maps.Values(marks)))
 }
 
 // pass notes that epochs were taken in. The watermark that operators see next is
@@ -256,12 +368,8 @@ func (b *behind) pass(chunk []past) {
 			b.taken[key] = max(b.taken[key], g.To)
 		}
 	}
-	lowest := int64(math.MaxInt64)
-	for _, at := range b.marks {
-		lowest = min(lowest, at)
-	}
-	if lowest != math.MaxInt64 {
-		b.watermark = max(b.watermark, lowest)
+	if b.epoch > b.until {
+		b.watermark = max(b.watermark, lowestOf(b.marks))
 	}
 }
 
@@ -269,154 +377,4 @@ func (b *behind) pass(chunk []past) {
 // the table of its input.
 func (b *behind) later(model string, rows record.Batch) bool {
 	return rows.Source.Records[0].Offset >= b.taken[fateKey{model, rows.Source.TopicPartition}]
-}
-
-// takePast gives a keyed model the rows of one epoch of an input.
-func (p *Pipeline) takePast(ctx context.Context, e *epoch, k *keyed, part past) error {
-	m := p.model(part.model)
-	within := map[record.TopicPartition]lakehouse.Range{}
-	for _, g := range part.Ranges {
-		within[record.TopicPartition{Topic: g.Topic, Partition: g.Partition}] = g
-	}
-	return m.Table.RowsWithin(ctx, part.Ranges, func(rows arrow.RecordBatch) error {
-		return eachRun(rows, within, func(batch record.Batch) error {
-			defer batch.Release()
-			g := within[batch.Source.TopicPartition]
-			return e.takeAgain(ctx, k, part.model, record.Origin{ClusterID: g.ClusterID, TopicID: g.TopicID}, batch)
-		})
-	})
-}
-
-// takeAgain gives rows that are in an input's table, or are about to be by a
-// replay, to a keyed model for which they are new.
-func (e *epoch) takeAgain(ctx context.Context, k *keyed, input string, origin record.Origin, rows record.Batch) error {
-	f, rejects, err := e.taken(ctx, k, input, rows)
-	if err != nil {
-		return err
-	}
-	key := replayKey{k.Name, origin, rows.Source.TopicPartition}
-	sum := e.replays[key]
-	sum.Add(f)
-	e.replays[key] = sum
-	r := &reader{name: lakehouse.ReplayReader, at: newPositions([]record.Position{{Origin: origin, TopicPartition: key.TopicPartition}})}
-	return e.bury(ctx, r, refused{k.Name, k.digest(), rows, rejects})
-}
-
-// eachRun cuts rows of a staging table into batches as they came from topics: of
-// one TopicPartition and one time of arrival, by offset. Rows outside of the
-// ranges are left out.
-func eachRun(rows arrow.RecordBatch, within map[record.TopicPartition]lakehouse.Range, visit func(record.Batch) error) error {
-	p, err := positionsOf(rows)
-	if err != nil {
-		return err
-	}
-	for from := 0; from < len(p.offsets); {
-		g, wanted := within[p.at(from)]
-		wanted = wanted && g.From <= p.offsets[from] && p.offsets[from] < g.To
-		to := from + 1
-		for to < len(p.offsets) && p.follows(to) && wanted == (g.From <= p.offsets[to] && p.offsets[to] < g.To) {
-			to++
-		}
-		if wanted {
-			if err := visit(p.batch(rows, from, to)); err != nil {
-				return err
-			}
-		}
-		from = to
-	}
-	return nil
-}
-
-// tablePositions is the position columns of rows.
-type tablePositions struct {
-	topics     *array.String
-	partitions []int32
-	offsets    []int64
-	ordinals   []int32
-	times      []arrow.Timestamp
-	ingested   []arrow.Timestamp
-}
-
-func positionsOf(rows arrow.RecordBatch) (*tablePositions, error) {
-	p := &tablePositions{}
-	var ok [6]bool
-	for i, f := range rows.Schema().Fields() {
-		switch c := rows.Column(i).(type) {
-		case *array.String:
-			if f.Name == record.ColumnTopic {
-				p.topics, ok[0] = c, true
-			}
-		case *array.Int32:
-			if f.Name == record.ColumnPartition {
-				p.partitions, ok[1] = c.Int32Values(), true
-			}
-			if f.Name == record.ColumnRow {
-				p.ordinals, ok[2] = c.Int32Values(), true
-			}
-		case *array.Int64:
-			if f.Name == record.ColumnOffset {
-				p.offsets, ok[3] = c.Int64Values(), true
-			}
-		case *array.Timestamp:
-			if f.Name == record.ColumnTimestamp {
-				p.times, ok[4] = c.Values(), true
-			}
-			if f.Name == record.ColumnIngestedAt {
-				p.ingested, ok[5] = c.Values(), true
-			}
-		}
-	}
-	if ok != [6]bool{true, true, true, true, true, true} {
-		return nil, fmt.Errorf("BUG: rows of a staging table have columns %s", rows.Schema())
-	}
-	return p, nil
-}
-
-func (p *tablePositions) at(i int) record.TopicPartition {
-	return record.TopicPartition{Topic: p.topics.Value(i), Partition: p.partitions[i]}
-}
-
-// follows tells whether a row goes on with the batch of the one before.
-func (p *tablePositions) follows(i int) bool {
-	return p.partitions[i] == p.partitions[i-1] && p.ingested[i] == p.ingested[i-1] && p.offsets[i] >= p.offsets[i-1] && p.topics.Value(i) == p.topics.Value(i-1)
-}
-
-// batch is rows [from, to) as they came: the records have no key and value any
-// more.
-func (p *tablePositions) batch(rows arrow.RecordBatch, from, to int) record.Batch {
-	source := &record.Slice{
-		TopicPartition: record.TopicPartition{Topic: string([]byte(p.topics.Value(from))), Partition: p.partitions[from]},
-		From:           p.offsets[from], To: p.offsets[to-1] + 1, LeaderEpoch: -1, IngestedAt: int64(p.ingested[from]),
-	}
-	out := record.Batch{Source: source, Ordinals: p.ordinals[from:to]}
-	for i := from; i < to; i++ {
-		if n := len(source.Records); n == 0 || source.Records[n-1].Offset != p.offsets[i] {
-			source.Records = append(source.Records, record.Record{Offset: p.offsets[i], LeaderEpoch: -1, Timestamp: int64(p.times[i])})
-		}
-		out.Records = append(out.Records, int32(len(source.Records)-1))
-	}
-	out.Rows, out.Changes = withoutPositions(rows, from, to)
-	return out
-}
-
-// withoutPositions is some rows as WithPositions takes them.
-func withoutPositions(rows arrow.RecordBatch, from, to int) (own, changes arrow.RecordBatch) {
-	slice := rows.NewSlice(int64(from), int64(to))
-	defer slice.Release()
-	var fields, changed []arrow.Field
-	var columns, changedColumns []arrow.Array
-	for i, f := range slice.Schema().Fields() {
-		switch {
-		case record.IsPositionColumn(f.Name):
-		case record.IsChangeColumn(f.Name):
-			changed, changedColumns = append(changed, f), append(changedColumns, slice.Column(i))
-		default:
-			fields, columns = append(fields, f), append(columns, slice.Column(i))
-		}
-	}
-	own = array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, slice.NumRows())
-	if len(changed) > 0 {
-		changes = array.NewRecordBatch(arrow.NewSchema(changed, nil), changedColumns, slice.NumRows())
-	}
-	return own, changes
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -23,6 +24,8 @@ import (
 // censusOf is a keyed model of a scenario: for each kind of a staging model's
 // rows how many there are, the sum of their ids, and whether the watermark has
 // passed the newest of them. Rows without a kind are refused.
+//
+// Rows whose kind begins with late are refused as late once there is a watermark.
 type censusOf string
 
 func (c censusOf) name() string { return "census_of_" + string(c) }
@@ -67,13 +70,17 @@ func (c *census) get(kind string) counted {
 	return c.state[kind]
 }
 
-func (c *census) Take(_ context.Context, _ string, rows record.Batch, _ int64) ([]record.Reject, error) {
+func (c *census) Take(_ context.Context, _ string, rows record.Batch, watermark int64) ([]record.Reject, error) {
 	ids, kinds := rows.Rows.Column(0).(*array.Int64), rows.Rows.Column(1).(*array.String)
 	ordinals := rows.RowOrdinals()
 	var rejects []record.Reject
 	for i, index := range rows.Records {
 		if kinds.IsNull(i) {
 			rejects = append(rejects, record.Reject{Record: index, OfRow: true, Row: ordinals[i], Code: "null_key", Message: "the kind is null", Column: "kind"})
+			continue
+		}
+		if watermark != record.NoTime && strings.HasPrefix(kinds.Value(i), "late") {
+			rejects = append(rejects, record.Reject{Record: index, OfRow: true, Row: ordinals[i], Code: record.CodeLate, Message: "the row is late"})
 			continue
 		}
 		refusal, err := c.plugin.judge(rows, i)
@@ -138,13 +145,22 @@ func (c *census) Discard() { clear(c.touched) }
 type censusState struct {
 	store  storage.Store
 	models map[string]map[string]counted
+	stars  map[string]starState
+	parts  map[string]part
 	last   *lakehouse.StateManifest
 	body   string // of the last checkpoint
 }
 
+// checkpointed is what a checkpoint holds, with keys in order.
+type checkpointed struct {
+	Models map[string]map[string]counted
+	Stars  map[string]starState `json:",omitempty"`
+	Parts  map[string]part      `json:",omitempty"`
+}
+
 // openCensus restores what a record names.
 func openCensus(ctx context.Context, store storage.Store, manifest *lakehouse.StateManifest) (*censusState, error) {
-	s := &censusState{store: store, models: map[string]map[string]counted{}, last: manifest, body: "{}"}
+	s := &censusState{store: store, models: map[string]map[string]counted{}, stars: map[string]starState{}, parts: map[string]part{}, last: manifest, body: `{"Models":{}}`}
 	if manifest == nil {
 		return s, nil
 	}
@@ -156,7 +172,7 @@ func openCensus(ctx context.Context, store storage.Store, manifest *lakehouse.St
 		return nil, fmt.Errorf("state %s is not what was recorded", manifest.Location)
 	}
 	s.body = string(body)
-	return s, json.Unmarshal(body, &s.models)
+	return s, json.Unmarshal(body, &checkpointed{s.models, s.stars, s.parts})
 }
 
 func (s *censusState) of(model string) map[string]counted {
@@ -167,7 +183,7 @@ func (s *censusState) of(model string) map[string]counted {
 }
 
 func (s *censusState) Checkpoint(ctx context.Context, names *lakehouse.Names) (*lakehouse.StateManifest, error) {
-	body, err := json.Marshal(s.models) // with keys in order
+	body, err := json.Marshal(checkpointed{s.models, s.stars, s.parts})
 	if err != nil || string(body) == s.body {
 		return s.last, err
 	}
@@ -190,7 +206,11 @@ func (s *censusState) Rollback(ctx context.Context, to *lakehouse.StateManifest)
 		clear(kinds)
 		maps.Copy(kinds, back.models[model])
 	}
-	s.body, s.last = back.body, back.last
+	for model, held := range s.stars {
+		clear(held)
+		maps.Copy(held, back.stars[model])
+	}
+	s.body, s.last, s.parts = back.body, back.last, back.parts
 	return nil
 }
 

@@ -201,10 +201,19 @@ func (w *world) plugins(models []pipeline.Model, keyed []pipeline.KeyedModel, m 
 	for _, c := range w.censuses {
 		all[c.name()] = &censusPlugin{module: m}
 	}
+	if w.star {
+		all[starDimensionID.Name] = &censusPlugin{module: m}
+	}
 	for i := range keyed {
-		k, plugin := &keyed[i], all[keyed[i].Name].(*censusPlugin)
+		k := &keyed[i]
+		plugin, ok := all[k.Name].(*censusPlugin)
+		if !ok {
+			continue // the fact of a star
+		}
 		k.Plugin, k.PluginRef, k.MaxErrorRatio = plugin, pluginRef, w.maxErrorRatio
-		k.Operator.(*census).plugin = plugin
+		if err := k.Operator.(pipeline.Swapper).Swap(plugin); err != nil {
+			panic(err)
+		}
 	}
 	return all
 }

@@ -49,6 +49,9 @@ func (w *world) check() error {
 			return err
 		}
 	}
+	if w.star {
+		return w.checkStar()
+	}
 	return nil
 }
 

@@ -122,8 +122,9 @@ func (p *Pipeline) record(ctx context.Context, e *epoch) (*lakehouse.Epoch, erro
 		Tables:     p.tablesAfter(e, changes),
 	}
 	if e.request != nil {
-		r.Requests = []lakehouse.Request{*e.request}
+		r.Requests = append(r.Requests, *e.request)
 	}
+	r.Requests = append(r.Requests, e.reconciled...)
 	return r, nil
 }
 

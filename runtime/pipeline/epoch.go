@@ -16,29 +16,33 @@ import (
 // epoch is what has been taken since the last commit: data files in the
 // making, and the counts that the audit table will show.
 type epoch struct {
-	number    int64
-	started   int64 // µs
-	bytes     int64 // of records taken
-	slices    map[*reader]*taken
-	replays   map[replayKey]record.Fate // changes that replayed dead letters make
-	request   *lakehouse.Request        // how far another command's request is; nil if this epoch carries none on
-	deaths    map[string]*deaths        // by model
-	truncated map[string]*truncated     // by model
-	warnings  map[warned]Warning
-	tallies   map[string]tally                   // of plugins, by model
-	compared  map[string]*Differences            // between plugins and their shadows, by model
-	audited   map[string]bool                    // models that the audit rows name
-	given     map[string]bool                    // keyed models that were given rows
-	before    *checkpoint                        // nil unless a plugin is on probation
-	writers   map[string]*lakehouse.Writer       // by table
-	changers  map[string]*lakehouse.ChangeWriter // of keyed models, by table
-	caught    bool                               // a keyed model that is behind has taken more of its input
-	behind    []*behind                          // of keyed models, as the epoch began
-	changed   map[string]int64                   // rows that keyed models changed, by model
-	newest    map[string]int64                   // event time, by staging model that has seen any
-	heard     map[string]int64                   // newest timestamp of records, by topic
-	names     *lakehouse.Names
-	p         *Pipeline
+	number  int64
+	started int64 // µs
+	bytes   int64 // of records taken
+	slices  map[*reader]*taken
+	replays map[replayKey]record.Fate // changes that replayed dead letters make
+	request *lakehouse.Request        // how far another command's request is; nil if this epoch carries none on
+	// reconciled tells how far requests to reconcile models are.
+	reconciled []lakehouse.Request
+	deaths     map[string]*deaths    // by model
+	truncated  map[string]*truncated // by model
+	warnings   map[warned]Warning
+	tallies    map[string]tally                   // of plugins, by model
+	compared   map[string]*Differences            // between plugins and their shadows, by model
+	audited    map[string]bool                    // models that the audit rows name
+	given      map[string]bool                    // keyed models that were given rows
+	before     *checkpoint                        // nil unless a plugin is on probation
+	writers    map[string]*lakehouse.Writer       // by table
+	changers   map[string]*lakehouse.ChangeWriter // of keyed models, by table
+	caught     bool                               // a keyed model that is behind has taken more of its input
+	behind     []*behind                          // of keyed models, as the epoch began
+	reworks    []*rework                          // of keyed models, as the epoch began
+	changed    map[string]int64                   // rows that keyed models changed, by model
+	inferred   map[string]int64                   // members of dimensions that facts inferred, by model
+	newest     map[string]int64                   // event time, by staging model that has seen any
+	heard      map[string]int64                   // newest timestamp of records, by topic
+	names      *lakehouse.Names
+	p          *Pipeline
 }
 
 // taken is what an epoch has taken of one reader's topics.
@@ -71,13 +75,14 @@ func (p *Pipeline) begin() *epoch {
 		writers:   map[string]*lakehouse.Writer{},
 		changers:  map[string]*lakehouse.ChangeWriter{},
 		changed:   map[string]int64{},
+		inferred:  map[string]int64{},
 		newest:    map[string]int64{},
 		heard:     map[string]int64{},
 		p:         p,
 	}
 	e.names = p.parts.Lake.Names(e.number)
 	for _, k := range p.keyed {
-		e.behind = append(e.behind, k.behind.restart())
+		e.behind, e.reworks = append(e.behind, k.behind.restart()), append(e.reworks, k.rework.restart())
 	}
 	for _, r := range p.readers {
 		t := &taken{from: r.at.ends(), delivered: map[record.TopicPartition]int64{}, fates: map[fateKey]record.Fate{}, lost: r.lost}
@@ -191,7 +196,7 @@ func (e *epoch) took(r *reader, slices []record.Slice) {
 // moved tells whether any position has moved since the epoch began, or a
 // request was carried on.
 func (e *epoch) moved() bool {
-	if e.request != nil || e.caught {
+	if e.request != nil || len(e.reconciled) > 0 || e.caught {
 		return true
 	}
 	for r, t := range e.slices {

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"github.com/calvelake/calve/lakehouse"
 	"github.com/calvelake/calve/runtime/contract"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
 // Operator makes the rows of a keyed model: those of its sessions, members or
@@ -23,6 +26,7 @@ type Operator interface {
 	Follow(ctx context.Context, model string, changes record.Changelog, watermark int64) error
 	// End returns what the epoch changed, which the caller releases.
 	End(ctx context.Context, watermark int64) (record.Changelog, error)
+	// Discard drops what it holds; it goes on from the state as it is put then.
 	Discard()
 }
 
@@ -32,6 +36,9 @@ type KeyedModel struct {
 	// Inputs are the models that it reads. Those of kind staging give it rows,
 	// keyed ones their changes.
 	Inputs []string
+	// Keys are the dimensions that it refers to by keys. Its operator asks theirs
+	// for them; it is given neither their rows nor their changes.
+	Keys []string
 	// Before are steps for rows of an input: where.
 	Before map[string][]Step
 	// Table is nil for an ephemeral model.
@@ -40,8 +47,15 @@ type KeyedModel struct {
 	// Tests are the data tests of its rows, of severity warn and error; nil for
 	// none.
 	Tests *contract.Contract
-	// Definition is a digest of what the state depends on.
+	// Untested tells rows of which Tests say nothing: those that stand for members
+	// that are not known. nil is none.
+	Untested func(rows arrow.RecordBatch, row int) bool
+	// Test is set of what is no model, but a data test over the rows of its inputs.
+	Test *TableTest
+	// Definition is a digest of what the state depends on, and Describes what it is
+	// of, for messages.
 	Definition string
+	Describes  []string
 	// Plugin is what Operator calls; nil without one. Then Operator is a Swapper.
 	Plugin    KeyedPlugin
 	PluginRef string // all models of one reference run one module
@@ -59,6 +73,10 @@ type State interface {
 	// Rollback goes back to what the last record names, nil for nothing, when an
 	// epoch is given up before its record.
 	Rollback(ctx context.Context, to *lakehouse.StateManifest) error
+	// Part is a part of it beside those of models: see HeldPart.
+	Part(name string) (keyvalue.Store, error)
+	// Reset forgets what is kept of a model, by its name, or in a Part.
+	Reset(name string) error
 }
 
 // Collector is a State that can remove what no record needs any more.
@@ -81,10 +99,11 @@ type keyed struct {
 	*KeyedModel
 	staging []string // the staging models that its watermark depends on
 	behind  *behind  // nil once it is given rows as they come
+	rework  *rework  // nil while its table shows the rows that it makes
 }
 
-// newKeyed orders keyed models so that each comes behind those that it reads,
-// as parts.Keyed does already, and finds whose event time they follow.
+// newKeyed finds whose event time keyed models follow: parts.Keyed has each
+// behind those that it reads or refers to.
 func newKeyed(parts Parts) []keyed {
 	upstream := map[string][]string{}
 	for _, m := range parts.Models {
@@ -93,12 +112,15 @@ func newKeyed(parts Parts) []keyed {
 	all := make([]keyed, len(parts.Keyed))
 	for i := range parts.Keyed {
 		k := keyed{KeyedModel: &parts.Keyed[i]}
-		for _, input := range k.Inputs {
-			k.staging = append(k.staging, upstream[input]...)
+		for _, name := range k.follows() {
+			k.staging = append(k.staging, upstream[name]...)
 		}
 		slices.Sort(k.staging)
 		k.staging = slices.Compact(k.staging)
-		k.behind = behindOf(parts, &k)
+		k.behind, k.rework = behindOf(parts, &k), reworkOf(parts, k.Name)
+		if k.behind == nil && !recordedKeyed(parts.Start, k.Name) && k.refersTo(all[:i], func(d keyed) bool { return d.behind != nil }) {
+			k.behind = &behind{watermark: record.NoTime}
+		}
 		upstream[k.Name] = k.staging
 		all[i] = k
 	}
@@ -118,8 +140,12 @@ func (p *Pipeline) watermark(k *keyed) int64 {
 		lowest = min(lowest, k.behind.watermark)
 	}
 	for i := range p.keyed {
-		if other := &p.keyed[i]; other.behind != nil && slices.Contains(k.Inputs, other.Name) {
-			lowest = min(lowest, other.behind.watermark)
+		other := &p.keyed[i]
+		switch {
+		case other.rework != nil && slices.Contains(k.Inputs, other.Name): // whose rows are of that time, until others are shown
+			lowest = min(lowest, other.rework.Shown)
+		case len(other.staging) > 0 && slices.Contains(k.follows(), other.Name):
+			lowest = min(lowest, p.watermark(other))
 		}
 	}
 	return lowest
@@ -143,25 +169,31 @@ func (e *epoch) feed(ctx context.Context, r *reader, o outcome) error {
 
 // take gives rows to one keyed model.
 func (e *epoch) take(ctx context.Context, r *reader, k *keyed, o outcome) error {
-	f, rejects, err := e.taken(ctx, k, o.model.Name, o.rows)
+	given, rejects, err := e.taken(ctx, k, o.model.Name, o.rows)
 	if err != nil {
 		return err
 	}
-	e.countFate(r, k.Name, o.rows.Source.TopicPartition, f)
+	e.countFate(r, k.Name, o.rows.Source.TopicPartition, given.fate)
 	return e.bury(ctx, r, refused{k.Name, k.digest(), o.rows, rejects})
+}
+
+// givenRows are what became of rows that were given to a keyed model.
+type givenRows struct {
+	fate   record.Fate
+	passed record.Batch // places of the rows that came to its operator
 }
 
 // taken gives rows to a keyed model's operator. The fates are counted in rows,
 // each of which is taken, refused or filtered (invariant 6).
-func (e *epoch) taken(ctx context.Context, k *keyed, input string, rows record.Batch) (record.Fate, []record.Reject, error) {
+func (e *epoch) taken(ctx context.Context, k *keyed, input string, rows record.Batch) (givenRows, []record.Reject, error) {
 	made, err := transform(ctx, retained(rows), k.Before[input])
 	if err != nil {
-		return record.Fate{}, nil, err
+		return givenRows{}, nil, err
 	}
 	defer made.Rows.Release()
 	late, err := k.Operator.Take(ctx, input, made.Rows, e.p.watermark(k))
 	if err != nil {
-		return record.Fate{}, nil, k.blame(fmt.Errorf("take rows of %s at %s offset %d: %w", input, rows.Source.TopicPartition, rows.Source.From, err))
+		return givenRows{}, nil, k.blame(fmt.Errorf("take rows of %s at %s offset %d: %w", input, rows.Source.TopicPartition, rows.Source.From, err))
 	}
 	late = onePerPlace(late)
 	e.given[k.Name] = e.given[k.Name] || len(rows.Records) > 0
@@ -173,7 +205,8 @@ func (e *epoch) taken(ctx context.Context, k *keyed, input string, rows record.B
 		Letters:   int64(len(made.Rejects) + len(late)),
 	}
 	f.Filtered = f.Delivered - f.WithRows - f.Dead
-	return f, append(made.Rejects, late...), nil
+	passed := record.Batch{Source: rows.Source, Records: made.Rows.Records, Ordinals: made.Rows.RowOrdinals()}
+	return givenRows{f, passed}, append(made.Rejects, late...), nil
 }
 
 // feedReplayed gives the rows that dead letters of a staging model became to the
@@ -207,21 +240,33 @@ func rowsOf(rows record.Batch, rejects []record.Reject) (count int64) {
 }
 
 // endKeyed lets the keyed models say what the epoch changed: for their tables,
-// and for the keyed models that read them, which come behind.
+// and for the keyed models that read them, which come behind. Dimensions come
+// before the facts that refer to them, and show in the same epoch what these
+// infer (invariants 1 and 8).
 func (p *Pipeline) endKeyed(ctx context.Context, e *epoch) error {
+	shows := showing(p.keyed)
 	for i := range p.keyed {
 		k := &p.keyed[i]
+		if k.Test != nil {
+			continue // see testTables
+		}
 		changes, err := k.Operator.End(ctx, p.watermark(k))
 		if err != nil {
 			return k.blame(fmt.Errorf("model %s: %w", k.Name, err))
 		}
-		err = e.pass(ctx, k, changes)
+		err = e.handOn(ctx, k, changes)
 		changes.Release()
+		if err == nil && shows[i] {
+			err = e.show(ctx, k)
+		}
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := p.endInferred(ctx, e); err != nil {
+		return err
+	}
+	return p.testTables(ctx, e)
 }
 
 // pass hands on what a keyed model changed.
@@ -238,7 +283,7 @@ func (e *epoch) pass(ctx context.Context, k *keyed, changes record.Changelog) er
 	}
 	for i := range e.p.keyed {
 		next := &e.p.keyed[i]
-		if !slices.Contains(next.Inputs, k.Name) {
+		if !slices.Contains(next.Inputs, k.Name) || e.p.waits(next) {
 			continue
 		}
 		if err := next.Operator.Follow(ctx, k.Name, changes, e.p.watermark(next)); err != nil {
@@ -252,25 +297,37 @@ func (e *epoch) pass(ctx context.Context, k *keyed, changes record.Changelog) er
 func (e *epoch) discardKeyed() {
 	for i := range e.p.keyed {
 		e.p.keyed[i].Operator.Discard()
-		e.p.keyed[i].behind = e.behind[i]
+		e.p.keyed[i].behind, e.p.keyed[i].rework = e.behind[i], e.reworks[i]
 	}
 	e.p.watermarks.discard()
 }
 
 // dueKeyed tells whether an epoch has work although nothing was delivered: a
-// watermark has moved that operators have not seen, or would move now.
+// watermark has moved that operators have not seen, or would move now, or an
+// operator has rows of its own.
 func (p *Pipeline) dueKeyed(now int64) bool {
-	if slices.ContainsFunc(p.keyed, func(k keyed) bool { return k.behind != nil }) {
+	if slices.ContainsFunc(p.keyed, func(k keyed) bool { return k.behind != nil || k.rework != nil || k.pending() }) {
 		return true
 	}
 	return len(p.keyed) > 0 && (!p.watermarks.settled() || p.watermarks.moves(p.readers, now))
+}
+
+// Pending is an Operator whose rows do not come from others' alone: it tells
+// whether its End would change any.
+type Pending interface {
+	Pending() bool
+}
+
+func (k *keyed) pending() bool {
+	operator, ok := k.Operator.(Pending)
+	return ok && operator.Pending()
 }
 
 // keyedModels are the models that keep state, for the record.
 func (p *Pipeline) keyedModels() []lakehouse.KeyedModel {
 	var all []lakehouse.KeyedModel
 	for _, k := range p.keyed {
-		m := lakehouse.KeyedModel{Name: k.Name, Definition: k.Definition, Open: k.open()}
+		m := lakehouse.KeyedModel{Name: k.Name, Definition: k.Definition, Describes: k.Describes, Open: k.open(), Rework: k.recordedRework()}
 		if k.behind != nil {
 			epoch := k.behind.epoch
 			m.Behind = &epoch
@@ -297,7 +354,7 @@ func (p *Pipeline) checkpointState(ctx context.Context, e *epoch) (*lakehouse.St
 func (e *epoch) auditKeyed(r *reader, of lakehouse.AuditRow) []lakehouse.AuditRow {
 	var rows []lakehouse.AuditRow
 	for _, k := range e.p.keyed {
-		if !slices.Contains(k.Inputs, of.Model) {
+		if !slices.Contains(k.Inputs, of.Model) || k.Test != nil {
 			continue
 		}
 		row := of

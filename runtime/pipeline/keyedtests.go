@@ -18,7 +18,7 @@ func (e *epoch) test(k *keyed, changes record.Changelog) error {
 	if k.Tests == nil {
 		return nil
 	}
-	rows, err := rowsAfter(changes, e.p)
+	rows, err := e.p.testedRows(k, changes)
 	if err != nil {
 		return err
 	}
@@ -43,11 +43,12 @@ func (e *epoch) test(k *keyed, changes record.Changelog) error {
 	return nil
 }
 
-// rowsAfter is the rows of creates and updates. The caller releases it.
-func rowsAfter(changes record.Changelog, p *Pipeline) (arrow.RecordBatch, error) {
+// testedRows is the rows of creates and updates that the model's tests are of. The
+// caller releases it.
+func (p *Pipeline) testedRows(k *keyed, changes record.Changelog) (arrow.RecordBatch, error) {
 	var keep []int
 	for i, op := range changes.Ops {
-		if op != record.OpDelete {
+		if op != record.OpDelete && (k.Untested == nil || !k.Untested(changes.Rows, i)) {
 			keep = append(keep, i)
 		}
 	}

@@ -196,6 +196,7 @@ type Pipeline struct {
 	keyed      []keyed // in the order in which they run
 	watermarks watermarks
 	state      *lakehouse.StateManifest // as the last record has it
+	dry        bool                     // nothing is written: see DryReconcile
 }
 
 // New returns a pipeline that goes on where parts.Start ended.
@@ -254,14 +255,23 @@ func (p *Pipeline) Run(ctx context.Context) error {
 }
 
 // take fills an epoch and decides it. A change that a slice needs ends it before
-// that slice.
+// that slice. A stop while a keyed model takes in its inputs' tables drops it: of
+// what these hold, a part was taken of which no record would tell.
 func (p *Pipeline) take(ctx context.Context, e *epoch) (*neededChange, error) {
 	var needed *neededChange
 	if err := p.fill(ctx, e); err != nil && !errors.As(err, &needed) {
 		e.abort()
+		if stopped(ctx, err) {
+			err = nil
+		}
 		return nil, err
 	}
 	return needed, p.finish(ctx, e)
+}
+
+// stopped tells whether an error is that a stop was asked for.
+func stopped(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
 // finish decides the epoch in hand. A stop asks to finish it, not to drop it,

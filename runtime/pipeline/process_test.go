@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,8 @@ type process struct {
 	until   string
 	holding bool
 	dead    bool
+	began   bool // the pipeline runs
+	asked   bool // to stop, by a fault
 	open    bool // something was polled since the last commit
 }
 
@@ -54,6 +57,7 @@ type runOptions struct {
 	pruneEvery          int64         // 0 is the default
 	onDataLoss          pipeline.OnDataLoss
 	maxDeadRatio        *float64
+	backfillRows        int64 // 0 is 3
 }
 
 func (w *world) newProcess(o runOptions) *process {
@@ -105,9 +109,17 @@ func (p *process) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.world.beginAnew(start, state)
 	var keyed []pipeline.KeyedModel // as CheckKeyed would have them
 	for _, c := range p.world.censuses {
 		keyed = append(keyed, c.build(start.Tables[c.definition().ID.String()], state))
+	}
+	if p.world.star {
+		star := buildStar(start.Tables, state)
+		if p.world.second {
+			star = addSecond(star, start.Tables, state)
+		}
+		keyed = append(keyed, star...)
 	}
 	probations, candidates, err := p.plugIn(start, models, keyed)
 	if err != nil {
@@ -139,6 +151,9 @@ func (p *process) run(ctx context.Context) error {
 	}
 	p.say("%s begins after epoch %d at %s", p.nonce, start.Last, strings.Join(begins, ", "))
 	p.reach("start", "")
+	p.mu.Lock()
+	p.began = true
+	p.mu.Unlock()
 	parts := pipeline.Parts{
 		Lake: lake, Start: start, Readers: readers, Models: models, Keyed: keyed, State: state,
 		Open: func(_ context.Context, positions []record.Position) (pipeline.Source, error) {
@@ -160,7 +175,7 @@ func (p *process) config(topics []pipeline.Topic) pipeline.Config {
 		Name: pipelineName, ConfigHash: "hash", Nonce: p.nonce, Host: "host",
 		Interval: o.interval, MaxBytes: o.maxBytes, PollRecords: o.poll,
 		Heartbeat: o.heartbeat, DiscoverEvery: o.discover, PruneEvery: o.pruneEvery,
-		MaxDeadRatio: o.maxDeadRatio, BackfillRows: 3,
+		MaxDeadRatio: o.maxDeadRatio, BackfillRows: cmp.Or(o.backfillRows, 3),
 	}
 	if o.once {
 		c.Until = map[record.TopicPartition]int64{}
@@ -197,6 +212,11 @@ func (p *process) source(positions []record.Position) *source {
 
 func (p *process) confirm(context.Context, []record.Position) error {
 	p.setOpen(false)
+	if w := p.world; w.star && !w.separate && !p.isDead() {
+		if err := w.checkKeys(); err != nil {
+			w.t.Errorf("%s, after a commit: %v", p.nonce, err)
+		}
+	}
 	return nil
 }
 

@@ -60,6 +60,7 @@ type sequence struct {
 	*rand.Rand
 	world    *world
 	options  runOptions
+	records  []string // as recordTexts
 	produced int
 	foreign  map[catalog.Identifier]int // rows appended by others
 	columns  int                        // added by others
@@ -75,6 +76,12 @@ func newSequence(t *testing.T, seed uint64) *sequence {
 	w.models = []modelSpec{{name: "by_kind", topic: "events", plugin: true}, {name: "all", topic: "events", onChange: decode.SchemaChangeAppend}}
 	if s.IntN(2) == 0 {
 		w.censuses = []censusOf{"all"}
+	}
+	s.records = recordTexts
+	if s.IntN(2) == 0 {
+		w.models = append(w.models, starModels...)
+		w.star = s.IntN(2) == 0
+		s.records = slices.Concat(recordTexts, starTexts)
 	}
 	w.broker.create("events", 2)
 	s.options = runOptions{
@@ -104,6 +111,10 @@ func (s *sequence) play() error {
 		if round == 0 && len(s.world.censuses) == 0 && s.IntN(2) == 0 {
 			s.tell("a keyed model is added")
 			s.world.censuses = []censusOf{"all"}
+		}
+		if round == 0 && slices.ContainsFunc(s.world.models, func(m modelSpec) bool { return m.name == starModels[0].name }) && !s.world.star {
+			s.tell("a star is added")
+			s.world.star = true
 		}
 		if err := s.settle(); err != nil {
 			return err
@@ -156,6 +167,12 @@ var recordTexts = []string{`{"id":%d}`, `{"id":%d,"kind":"twice"}`, `{"id":%d,"k
 	`{"id":%d,"color":"red"}`, `{"id":%d,"size":1}`, `{"id":%d,"size":5000000000}`, // which widens the column
 }
 
+// starTexts are records of a star, whose members are few.
+var starTexts = []string{
+	`{"id":%d,"kind":"c:m"}`, `{"id":%d,"kind":"c:n"}`, `{"id":%d,"kind":"c:n"}`, `{"id":%d,"kind":"c:o"}`,
+	`{"id":%d,"kind":"o:m"}`, `{"id":%d,"kind":"o:n"}`, `{"id":%d,"kind":"o:o"}`, `{"id":%d,"kind":"o:p"}`,
+}
+
 func (s *sequence) produce() error {
 	partitions := len(s.world.broker.topics["events"].partitions)
 	tp := record.TopicPartition{Topic: "events", Partition: int32(s.IntN(partitions))}
@@ -164,7 +181,7 @@ func (s *sequence) produce() error {
 	return s.world.broker.change(tp, func(p *partition) {
 		for range n {
 			s.produced++
-			p.append(nil, fmt.Appendf(nil, recordTexts[s.IntN(len(recordTexts))], s.produced))
+			p.append(nil, fmt.Appendf(nil, s.records[s.IntN(len(s.records))], s.produced))
 		}
 		p.end += int64(s.IntN(2)) // a control record
 	})

@@ -39,6 +39,7 @@ type ModelReport struct {
 	Newest, Watermark int64
 	Keyed             bool   // the fates count rows of its input
 	Changed           int64  // rows of a keyed model that changed
+	Inferred          *int64 // members that facts inferred; nil for a model that is no dimension
 	Open              *int64 // sessions that it holds open; nil for a model that has none
 }
 
@@ -85,9 +86,16 @@ func (e *epoch) report(r *lakehouse.Epoch, took EpochTimes) Report {
 	}
 	for i := range e.p.keyed {
 		k := &e.p.keyed[i]
+		if k.Test != nil {
+			continue
+		}
 		report := e.modelReport(k.Name)
 		report.Keyed, report.Changed, report.Watermark = true, e.changed[k.Name], e.p.watermark(k)
 		report.Open = k.open()
+		if _, ok := k.Operator.(Inferrer); ok {
+			inferred := e.inferred[k.Name]
+			report.Inferred = &inferred
+		}
 		out.Models = append(out.Models, report)
 	}
 	for _, c := range r.Changes {

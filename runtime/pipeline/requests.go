@@ -62,12 +62,20 @@ func (p *Pipeline) carryOut(ctx, due context.Context, e *epoch) error {
 	}
 	half, cancel := context.WithTimeout(due, p.config.Interval/2)
 	defer cancel()
-	err := p.replay(ctx, half, e, r.active)
-	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return nil // a stop was asked for: what was taken by then is committed
+	var err error
+	if r.active.Kind == lakehouse.RequestReconcile {
+		err = p.reconcile(ctx, e, r.active)
+	} else {
+		err = p.replay(ctx, half, e, r.active)
+	}
+	if stopped(ctx, err) {
+		if r.active.Kind == lakehouse.RequestReconcile {
+			return err // a part of a chunk was taken
+		}
+		return nil // what was taken by then is committed
 	}
 	if err != nil {
-		return fmt.Errorf("carry out request %s (%s of dead letters): %w; it is tried again at the next start, unless its object %s is removed",
+		return fmt.Errorf("carry out request %s (%s): %w; it is tried again at the next start, unless its object %s is removed",
 			r.active.ID, r.active.Kind, err, r.objects.Location(r.active.ID))
 	}
 	return nil
@@ -91,6 +99,11 @@ func (p *Pipeline) takeRequest(ctx context.Context, e *epoch) error {
 		p.parts.Logger.Warn("requests not looked up; it is tried again later", "error", err)
 		return nil
 	case request == nil:
+		return nil
+	}
+	if request.Kind == lakehouse.RequestReconcile {
+		r.active, r.pending = &activeRequest{LetterRequest: *request}, true
+		p.parts.Logger.Info("request taken", "request", request.ID, "kind", string(request.Kind), "by", request.CreatedBy, "model", request.Filter.Models[0])
 		return nil
 	}
 	query := lakehouse.LetterQuery{Request: request.ID, Filter: request.Filter, Before: e.number}
@@ -169,7 +182,9 @@ func (p *Pipeline) requestCommitted(ctx context.Context, e *lakehouse.Epoch) {
 			continue
 		}
 		p.requests.done[done.ID] = lakehouse.DoneRequest{ID: done.ID, Cursor: done.Cursor, DoneAt: e.DecidedAt}
-		p.requests.active = nil
+		if a := p.requests.active; a != nil && a.ID == done.ID {
+			p.requests.active = nil
+		}
 		p.parts.Logger.Info("request carried out", "request", done.ID, "result", done.Cursor)
 		p.removeRequests(ctx, done.ID)
 	}

@@ -118,8 +118,8 @@ func logCall(op storage.Operation, number string) call {
 //
 // Modes: before (it does not happen), lost-reply or after (it happens, and the
 // caller hears an error), late (it happens at the command land), partial
-// (limit=BYTES of it), slow (by=DURATION), crash-before, crash-after. times=0
-// is for ever, nth=N spares the first N−1 calls.
+// (limit=BYTES of it), slow (by=DURATION), crash-before, crash-after, stop (the
+// process is asked to, before it). times=0 is for ever, nth=N spares the first N−1 calls.
 type fault struct {
 	pattern string
 	match   func(call) bool // in place of a pattern, where a search makes the fault
@@ -210,7 +210,7 @@ var storeModes = map[string]storage.FaultMode{
 // arm makes a fault happen to the process.
 func (p *process) arm(f *fault) error {
 	mode, known := storeModes[f.mode]
-	if !known && f.mode != "crash-before" && f.mode != "crash-after" {
+	if !known && !slices.Contains([]string{"crash-before", "crash-after", "stop"}, f.mode) {
 		return fmt.Errorf("unknown fault mode %q", f.mode)
 	}
 	p.faults = append(p.faults, f)
@@ -263,6 +263,7 @@ func (p *process) before(c call) {
 	if p.passed != nil {
 		p.passed(c)
 	}
+	p.stopIf(c)
 	p.crashIf(c, "crash-before")
 	p.mustLive()
 	p.reach("before-"+c.seam, c.detail)
@@ -283,6 +284,18 @@ func (p *process) crashIf(c call, mode string) {
 		if f.mode == mode && f.applies(c) {
 			p.say("%s crashes", p.nonce)
 			p.die()
+		}
+	}
+}
+
+// stopIf asks the process to stop, as a signal does.
+func (p *process) stopIf(c call) {
+	for _, f := range p.faults {
+		if f.mode == "stop" && f.applies(c) {
+			p.mu.Lock()
+			p.asked = true
+			p.mu.Unlock()
+			p.stop()
 		}
 	}
 }
@@ -311,6 +324,7 @@ func (p *process) onFile(c call, e storage.Event) {
 		if p.passed != nil {
 			p.passed(c)
 		}
+		p.stopIf(c)
 		p.crashIf(c, "crash-before")
 		return
 	}
@@ -365,6 +379,18 @@ func (s seamCatalog) Create(ctx context.Context, id catalog.Identifier, spec cat
 }
 
 func (s seamCatalog) Commit(ctx context.Context, commits []table.TableCommit) error {
+	if !s.process.world.backwards {
+		return s.commit(ctx, commits)
+	}
+	for _, c := range slices.Backward(commits) {
+		if err := s.commit(ctx, []table.TableCommit{c}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s seamCatalog) commit(ctx context.Context, commits []table.TableCommit) error {
 	names := make([]string, len(commits))
 	for i, c := range commits {
 		names[i] = strings.Join(c.Identifier, ".")

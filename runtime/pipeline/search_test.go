@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -41,6 +42,8 @@ type tale struct {
 	options  runOptions
 	models   []modelSpec
 	censuses []censusOf
+	star     bool
+	second   bool
 	plugged  bool                 // see world
 	records  [][]string           // by partition of the topic events
 	prepare  func(w *world) error // what happened before; may be nil
@@ -62,7 +65,7 @@ func shortTale(separate bool) tale {
 
 func (s tale) world(t testing.TB) *world {
 	w := newQuickWorld(t)
-	w.separate, w.models, w.censuses, w.plugged = s.separate, s.models, s.censuses, s.plugged
+	w.separate, w.models, w.censuses, w.star, w.second, w.plugged = s.separate, s.models, s.censuses, s.star, s.second, s.plugged
 	w.broker.create("events", len(s.records))
 	for i, lines := range s.records {
 		p := w.broker.topics["events"].partitions[i]
@@ -101,7 +104,7 @@ func (w *world) play(o runOptions, turns ...[]*fault) error {
 		}
 		var fault *injected
 		switch {
-		case p.isDead():
+		case p.isDead(), p.asked && (p.failure == nil || !p.began && errors.Is(p.failure, context.Canceled)):
 		case p.failure == nil:
 			return nil
 		case !errors.As(p.failure, &fault):
@@ -151,6 +154,17 @@ func points(calls []call) []point {
 			writes++
 		}
 		all = append(all, point{c, count[c], "crash-after", writes})
+	}
+	return all
+}
+
+// stops are requests to stop before each call.
+func stops(calls []call) []point {
+	var all []point
+	count := map[call]int{}
+	for _, c := range calls {
+		count[c]++
+		all = append(all, point{call: c, nth: count[c], mode: "stop"})
 	}
 	return all
 }

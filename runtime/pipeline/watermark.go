@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/calvelake/calve/runtime/record"
@@ -51,11 +52,15 @@ func (w *watermarks) observe(o outcome, times []int64) {
 	}
 }
 
-// eventTimes are those of a batch's rows that have one.
+// eventTimes are those of a batch's rows that have one: of a column of theirs, or
+// of the database's changes, else of the records.
 func eventTimes(b record.Batch, column string) []int64 {
 	times := make([]int64, 0, len(b.Records))
-	if at := b.Rows.Schema().FieldIndices(column); len(at) == 1 {
-		values := b.Rows.Column(at[0]).(*array.Timestamp)
+	for _, rows := range []arrow.RecordBatch{b.Rows, b.Changes} {
+		if rows == nil || !rows.Schema().HasField(column) {
+			continue
+		}
+		values := rows.Column(rows.Schema().FieldIndices(column)[0]).(*array.Timestamp)
 		for i, v := range values.Values() {
 			if values.IsValid(i) {
 				times = append(times, int64(v))

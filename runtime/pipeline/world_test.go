@@ -32,12 +32,17 @@ type world struct {
 	catalog  openCatalog // for looking; processes open their own
 	models   []modelSpec
 	censuses []censusOf // keyed models
+	star     bool       // and a dimension and a fact: see star_test.go
+	second   bool       // and another fact
 	plugged  bool       // these have a plugin: see censusplugin_test.go
 	// maxErrorRatio is plugin.max_error_ratio of censuses.
 	maxErrorRatio float64
 
-	separate bool           // the catalog commits one table at a time
-	late     []func() error // commits that are still on their way
+	separate bool // the catalog commits one table at a time
+	// backwards: it takes all tables, and commits one at a time, the last first.
+	backwards bool
+	reset     []string       // keyed models that the next process lets begin anew
+	late      []func() error // commits that are still on their way
 
 	channel   channel                     // of the plugin registry
 	altered   map[catalog.Identifier]bool // others deleted rows of these tables
@@ -94,6 +99,12 @@ func (w *world) definitions() []lakehouse.Definition {
 	}
 	for _, c := range w.censuses {
 		all = append(all, c.definition())
+	}
+	if w.star {
+		all = append(all, starDefinitions()...)
+	}
+	if w.second {
+		all = append(all, secondDefinition())
 	}
 	return append(all, lakehouse.DeadLettersDefinition(pipelineName), lakehouse.AuditDefinition(pipelineName))
 }

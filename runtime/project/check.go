@@ -124,6 +124,7 @@ func (c *checker) checkReferences(m *Model) {
 	if ok && !slices.Contains(readable[m.Kind], from.Kind) {
 		c.fail("from", fmt.Sprintf("a %s cannot read %s, which is of kind %s, expected one of %s", m.Kind, from.Name, from.Kind, kindList(readable[m.Kind])), "")
 	}
+	c.checkInferred(m)
 	if m.Fact == nil {
 		return
 	}
@@ -235,6 +236,7 @@ func (c *checker) checkTests(m *Model) {
 			c.want(set, column, name, "a column of "+m.Name)
 		}
 		c.checkRelationship(m, path, t)
+		c.checkHorizon(m, path, t)
 		c.checkTestExpression(m, i, t)
 		c.checkTestValues(set, path, t)
 	}
@@ -242,8 +244,24 @@ func (c *checker) checkTests(m *Model) {
 		for j, t := range col.Tests {
 			path := indexed("columns", i) + "." + indexed("data_tests", j) + "." + string(t.Kind)
 			c.checkRelationship(m, path, t)
+			c.checkHorizon(m, path, t)
 			c.checkTestValues(set, path, t)
 		}
+	}
+}
+
+// checkHorizon refuses a horizon where there is none: rows of a keyed model are
+// compared with all that it has.
+func (c *checker) checkHorizon(m *Model, path string, t Test) {
+	if t.Kind != TestUnique {
+		return
+	}
+	_, given := m.doc.marks[path+".horizon"]
+	if given && m.Kind != KindStaging {
+		c.fail(path+".horizon", fmt.Sprintf("the rows of a %s are compared with all others that it has, so that a horizon says nothing", m.Kind), "remove horizon")
+	}
+	if given && t.Horizon == 0 {
+		c.fail(path+".horizon", "a horizon of nothing compares no rows", "give a duration, or remove horizon: "+horizonText)
 	}
 }
 

@@ -59,6 +59,9 @@ func (s *columnSet) addChanges(m *Model) {
 // addSystem adds the columns of the newest record that a row came from.
 func (s *columnSet) addSystem(kind Kind) {
 	for _, f := range record.PositionFields() {
+		if kind == KindDate {
+			continue // of no record
+		}
 		if kind == KindStaging || f.Name == record.ColumnTimestamp || f.Name == record.ColumnIngestedAt {
 			s.add(f.Name, f.Type, "kind")
 		}

@@ -1,6 +1,9 @@
 package project
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // TestKind is a kind of data test.
 type TestKind string
@@ -35,8 +38,18 @@ type Test struct {
 	To         Ref      `json:",omitzero"`  // relationships: the model that has the value
 	Field      string   `json:",omitempty"` // relationships: the column of To
 	Expression string   `json:",omitempty"` // expression_is_true
-	Severity   Severity
+	// Horizon is how far behind the watermark unique looks for another row in a
+	// staging model.
+	Horizon  time.Duration `json:",omitzero"`
+	Severity Severity
 }
+
+// defaultHorizon is how long rows of events are remembered that come again: longer
+// than a producer repeats what it is not sure of.
+const (
+	defaultHorizon = 7 * 24 * time.Hour
+	horizonText    = "7d"
+)
 
 // testArguments builds the shapes of the arguments of each kind of test. A test
 // of a column knows its column; a test of a model names it.
@@ -49,7 +62,11 @@ type testArguments struct {
 var (
 	columnTest = either[Test]{
 		short: convert(shape[string](oneOf(string(TestNotNull), string(TestUnique)).literal()), func(s string) Test {
-			return Test{Kind: TestKind(s), Severity: SeverityError}
+			t := Test{Kind: TestKind(s), Severity: SeverityError}
+			if t.Kind == TestUnique {
+				t.Horizon = defaultHorizon
+			}
+			return t
 		}),
 		long: testArguments{prefix: "column test"}.shape(),
 	}
@@ -63,7 +80,8 @@ func (a testArguments) shape() object[Test] {
 		doc: "A data test: exactly one key, the kind of test.",
 		fields: []field[Test]{
 			key("not_null", a.of(TestNotNull, a.columns()), whole, "The column has no nulls."),
-			key("unique", a.of(TestUnique, a.columns()), whole, "No two rows have the same value."),
+			key("unique", a.of(TestUnique, a.columns(),
+				key("horizon", duration, func(t *Test) *time.Duration { return &t.Horizon }, "Of a staging model: how far behind the watermark another row with the same value is looked for.").or(horizonText)), whole, "No two rows have the same value; null is none."),
 			key("accepted_values", a.of(TestAcceptedValues, a.column(),
 				key("values", list[string]{of: anyScalar, least: 1, unique: func(s string) string { return s }}, func(t *Test) *[]string { return &t.Values }, "The values that are accepted.").must()), whole, "The column has one of these values, or null."),
 			key("accepted_range", a.of(TestAcceptedRange, a.column(),

@@ -3,6 +3,8 @@ package project
 import (
 	"fmt"
 	"time"
+
+	"github.com/calvelake/calve/runtime/calendar"
 )
 
 // Date is the part of a model of kind date: the calendar from First to Last,
@@ -33,11 +35,12 @@ var calendarDate = patterned("a date, YYYY-MM-DD", `^[0-9]{4}-[0-9]{2}-[0-9]{2}$
 	return text, nil
 })
 
-// dateColumns gives the one column that others refer to; the rest of the
-// calendar is fixed by the operator.
+// dateColumns gives the columns of the calendar, which are the same for all. Its
+// rows come from no record, so that there are no columns of one.
 func dateColumns() *columnSet {
 	out := newColumnSet()
-	out.open = true
-	out.add("date_key", typeInt, "kind")
+	for _, f := range calendar.Schema().Fields() {
+		out.add(f.Name, f.Type, "kind")
+	}
 	return out
 }

@@ -113,6 +113,16 @@ type given struct {
 	contract       *Contract
 }
 
+// Gives tells whether the model's file itself has a key, whose value is its default
+// otherwise.
+func (m *Model) Gives(key string) bool {
+	if m.doc == nil {
+		return false
+	}
+	_, given := m.doc.marks[key]
+	return given
+}
+
 // Input returns the columns that are decoded from the records of a staging
 // model: those that its plugin takes, or its own.
 func (m *Model) Input() []Column {

@@ -163,6 +163,8 @@ func TestModelProblems(t *testing.T) {
 			`models/x.yaml:6:13: column "a" is long, expected timestamptz or timestamp`},
 		{"test of an unknown column", column("}\ndata_tests: [{unique: {columns: [b]}}] #"),
 			`models/x.yaml:6:33: there is no column "b", expected a column of x: a, kafka_topic, kafka_partition, kafka_offset, kafka_row, kafka_timestamp, ingested_at; did you mean "a"?`},
+		{"horizon of nothing", column("}\ndata_tests: [{unique: {columns: [a], horizon: 0s}}] #"),
+			`models/x.yaml:6:47: a horizon of nothing compares no rows; give a duration, or remove horizon: 7d`},
 		{"reserved namespace", column("}\nnamespace: calve_x #"),
 			`models/x.yaml:6:12: namespace "calve_x" is reserved: names that begin with calve_ hold dead letters and the audit table; choose another`},
 		{"duplicate model", "name: stg_orders\nkind: date\nrange: [2020-01-01, 2020-12-31]\n",

@@ -42,7 +42,7 @@ type Commit struct {
 // Limits bound what a pipeline may take or lose. Zero is the runtime's default.
 type Limits struct {
 	MaxDeadRatio float64 // dead letters to records, over which the pipeline stops; 1 for never
-	Memory       int64   // bytes for batches and open files
+	Memory       int64   // bytes of the process, a soft limit
 	OpenFiles    int64   // data files being written at once
 }
 
@@ -129,7 +129,7 @@ var projectLimitsShape = object[Limits]{
 	name: "limits",
 	fields: []field[Limits]{
 		key("max_dead_ratio", ratio, func(l *Limits) *float64 { return &l.MaxDeadRatio }, "Dead letters to records, over which the pipeline stops; 1 for never.").or("1"),
-		key("memory", positiveSize, func(l *Limits) *int64 { return &l.Memory }, "Memory for batches and open files; reaching it closes files early."),
+		key("memory", positiveSize, func(l *Limits) *int64 { return &l.Memory }, "Memory of the process: near it, garbage is collected more often. By default a share of what the machine or the container grants."),
 		key("open_files", integer(1, math.MaxInt32), func(l *Limits) *int64 { return &l.OpenFiles }, "Data files being written at once."),
 	},
 }

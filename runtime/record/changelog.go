@@ -23,6 +23,9 @@ const (
 	// CodeLate: the row's event time is farther behind the watermark than the
 	// model allows.
 	CodeLate = "late"
+	// CodeLateChange: the row changes a member of a dimension before changes that
+	// are known, farther behind the watermark than late_changes allows.
+	CodeLateChange = "late_change"
 	// CodeNullEventTime: the row has no event time.
 	CodeNullEventTime = "null_event_time"
 	// CodeNullKey: a part of the row's key is null.

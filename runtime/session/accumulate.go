@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
@@ -115,7 +116,7 @@ func (t *taking) states(sessions []int32) (arrow.RecordBatch, error) {
 func (o *Operator) decodeStates(rows [][]byte) (arrow.RecordBatch, error) {
 	batch, err := rowcodec.Batch(o.plugin, rows, o.mem)
 	if err != nil {
-		return nil, fmt.Errorf("%w: plugin's state: %w", ErrState, err)
+		return nil, fmt.Errorf("%w: plugin's state: %w", keyvalue.ErrCorrupt, err)
 	}
 	return batch, nil
 }

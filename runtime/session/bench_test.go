@@ -10,9 +10,10 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
-// hashState is State in a map, with the timers in no order: for benchmarks that
+// hashState is a Store in a map, with the timers in no order: for benchmarks that
 // none falls due in.
 type hashState struct{ values map[string][]byte }
 
@@ -24,7 +25,7 @@ func (s *hashState) Get(keys [][]byte) ([][]byte, error) {
 	return out, nil
 }
 
-func (s *hashState) Write(changes []Change) error {
+func (s *hashState) Write(changes []keyvalue.Change) error {
 	for _, c := range changes {
 		if c.Value == nil {
 			delete(s.values, string(c.Key))

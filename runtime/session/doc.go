@@ -36,6 +36,12 @@
 // only when both were emitted: then the later's row goes. No two sessions have
 // one key, since a session keeps the event at the time that is in its key.
 //
+// Sessions can be made anew, from no state, while the table has the rows from
+// before (Operator.Keep): those that have the event at the time in the key of one of
+// these rows get that key, of several the earliest row's. Until their rows are shown
+// a session's key may change, so that the keys do not depend on the order in which
+// events are taken again.
+//
 // A session whose row cannot be computed (a division by zero in an expression,
 // a sum that does not fit, a plugin that refuses it) has no row. If it had one,
 // it is deleted, and comes back with its key once it can be computed. So the

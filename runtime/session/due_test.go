@@ -5,17 +5,18 @@ import (
 	"testing"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
 )
 
 // widest notes how many keys are read at once.
 type widest struct {
-	*memoryState
+	*keyvaluetest.Memory
 	keys int
 }
 
 func (w *widest) Get(keys [][]byte) ([][]byte, error) {
 	w.keys = max(w.keys, len(keys))
-	return w.memoryState.Get(keys)
+	return w.Memory.Get(keys)
 }
 
 func TestSessionsThatAreAllOverAtOnceAreReadSomeAtATime(t *testing.T) {
@@ -24,7 +25,7 @@ func TestSessionsThatAreAllOverAtOnceAreReadSomeAtATime(t *testing.T) {
 			const users, atOnce = 100, 7
 			spec := visitsSpec(t)
 			spec.Emit = emit
-			state := &widest{memoryState: newMemoryState()}
+			state := &widest{Memory: keyvaluetest.New()}
 			o := open(t, spec, state)
 			o.dueAtOnce = atOnce
 			for i := range int64(users) {
@@ -53,7 +54,7 @@ func TestSessionsThatAreAllOverAtOnceAreReadSomeAtATime(t *testing.T) {
 			if got := open(t, spec, state).Stats(); got != o.Stats() {
 				t.Errorf("stats of another process: got %+v, want %+v", got, o.Stats())
 			}
-			if n := state.count(spaceTimers); n != 1 {
+			if n := state.Len(string(spaceTimers)); n != 1 {
 				t.Errorf("%d timers are left, want that of the open session", n)
 			}
 		})

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
 // SessionError is a session whose row cannot be computed: it has no row until
@@ -24,7 +25,7 @@ type SessionError struct {
 }
 
 // End ends an epoch at a watermark: it closes and forgets the sessions that are
-// due, writes State, and tells what changed in the table. The caller releases
+// due, writes its store, and tells what changed in the table. The caller releases
 // the changelog.
 func (o *Operator) End(ctx context.Context, watermark int64) (record.Changelog, []SessionError, error) {
 	changes, failed, err := o.end(ctx, watermark)
@@ -98,7 +99,7 @@ func (o *Operator) holdDue(from []byte, watermark int64) ([]byte, error) {
 	var next []byte
 	err := o.state.Scan(from, to, func(key, _ []byte) (bool, error) {
 		if len(key) < timerHead {
-			return false, fmt.Errorf("%w: a timer %x is too short", ErrState, key)
+			return false, fmt.Errorf("%w: a timer %x is too short", keyvalue.ErrCorrupt, key)
 		}
 		if len(o.entries)-known == o.dueAtOnce {
 			next = bytes.Clone(key)
@@ -116,7 +117,7 @@ func (o *Operator) holdDue(from []byte, watermark int64) ([]byte, error) {
 }
 
 // sortedKeys is all keys that are held, in the order of their bytes: rows of
-// changes come so, whatever order events came in, and State is written so.
+// changes come so, whatever order events came in, and the store is written so.
 func (o *Operator) sortedKeys() []int32 {
 	type prefixed struct {
 		prefix uint64
@@ -184,7 +185,11 @@ func (e *ending) choose() {
 			}
 		}
 	}
-	e.removed = slices.Clone(e.gone)
+	if e.keeps {
+		e.removed = e.rename()
+	} else {
+		e.removed = slices.Clone(e.gone)
+	}
 }
 
 // emit makes the rows of the chosen sessions, and says what became of each.
@@ -264,7 +269,7 @@ func (e *ending) changelog() (record.Changelog, error) {
 	return changes, nil
 }
 
-// rowsBefore makes rows as the table has them: of the sessions as State has
+// rowsBefore makes rows as the table has them: of the sessions as the store has
 // them from the end of the last epoch.
 func (e *ending) rowsBefore(rows []row) (*made, error) {
 	if len(rows) == 0 {

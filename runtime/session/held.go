@@ -14,11 +14,15 @@ type held struct {
 type entry struct {
 	head    int32 // its first session, -1 if it has none
 	recent  int32 // the session that was touched last, -1 for none
-	timer   int64 // the time of its timer in State, noTimer for none
-	had     bool  // State has sessions of it
+	timer   int64 // the time of its timer in the store, noTimer for none
+	had     bool  // the store has sessions of it
 	hadOpen int32 // how many of them were open
 	hadAll  int32
 	undo    uint32 // the call of Take that has saved it
+
+	names   []keptName // see Keep
+	unknown int        // how many of them have no time
+	found   bool       // that of one was found in this epoch
 }
 
 type session struct {

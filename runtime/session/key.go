@@ -9,6 +9,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
 // keyTable numbers the keys that are held, from 0: an open hash table over
@@ -131,7 +133,7 @@ func loadKey(key []byte, builders []array.Builder) error {
 	return nil
 }
 
-var errKey = fmt.Errorf("%w: a key does not have the parts of the model's key", ErrState)
+var errKey = fmt.Errorf("%w: a key does not have the parts of the model's key", keyvalue.ErrCorrupt)
 
 func appendPart(b array.Builder, v []byte) {
 	switch b := b.(type) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/expression"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
 // event is a row of the staging model; times are µs.
@@ -112,7 +113,7 @@ func visitsSpec(t testing.TB) Spec {
 	}
 }
 
-func open(t testing.TB, spec Spec, state State) *Operator {
+func open(t testing.TB, spec Spec, state keyvalue.Store) *Operator {
 	t.Helper()
 	o, err := New(spec, state)
 	if err != nil {

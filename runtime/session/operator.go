@@ -6,35 +6,37 @@ import (
 
 	"github.com/calvelake/calve/runtime/aggregate"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
 // Operator makes sessions of rows. An epoch is calls of Take and one of End.
-// After an error, or when an epoch is given up, put State back and call
+// After an error, or when an epoch is given up, put its store back and call
 // Discard. It is not safe for concurrent use.
 type Operator struct {
 	*Program
-	state   State
+	state   keyvalue.Store
 	set     *aggregate.Set
 	initial []byte // the plugin's state of a new session
 	held
 	plan      plan
 	stats     Stats
-	written   Stats // as State has them
+	written   Stats // as the store has them
 	known     bool  // stats were read
+	keeps     bool  // it is told of keys: see Keep
 	watermark int64 // of the last End
 	dueAtOnce int   // tests hold fewer
 	scratch   scratch
 }
 
-// Stats counts what State has after the last End.
+// Stats counts what is kept after the last End.
 type Stats struct {
 	Open     int64 // sessions that are not closed
 	Sessions int64 // open ones, and closed ones that events may amend
 	Keys     int64 // that have sessions
 }
 
-// New compiles a spec and goes on from what State has.
-func New(spec Spec, state State) (*Operator, error) {
+// New compiles a spec and goes on from what the store has.
+func New(spec Spec, state keyvalue.Store) (*Operator, error) {
 	p, err := Compile(spec)
 	if err != nil {
 		return nil, err
@@ -42,8 +44,9 @@ func New(spec Spec, state State) (*Operator, error) {
 	return p.Open(state)
 }
 
-// Open goes on from what State has, which must be of this StateVersion.
-func (p *Program) Open(state State) (*Operator, error) {
+// Open goes on from what the store has, which must be of this StateVersion. A
+// store that has anything else is keyvalue.ErrCorrupt.
+func (p *Program) Open(state keyvalue.Store) (*Operator, error) {
 	set, err := aggregate.New(p.set, p.spec.Limits)
 	if err != nil {
 		return nil, err
@@ -57,11 +60,11 @@ func (p *Program) Open(state State) (*Operator, error) {
 	return o, o.know()
 }
 
-// Stats counts what State had when it was last asked or written.
+// Stats counts what the store had when it was last asked or written.
 func (o *Operator) Stats() Stats { return o.stats }
 
-// Discard drops what was taken since the last End that was made durable. State
-// must have been put back.
+// Discard drops what was taken since the last End that was made durable. The
+// store must have been put back.
 func (o *Operator) Discard() {
 	o.release()
 	o.known, o.watermark = false, record.NoTime
@@ -79,22 +82,22 @@ func (o *Operator) know() error {
 	if o.known {
 		return nil
 	}
-	values, err := o.state.Get([][]byte{{spaceMeta}})
+	values, err := o.state.Get([][]byte{{spaceMeta}, {spaceKept}})
 	if err != nil {
 		return fmt.Errorf("read session counts of %s: %w", o.spec.Model, err)
 	}
 	s := Stats{}
 	if values[0] != nil {
-		r := stateReader{data: values[0]}
-		if format := r.byte(); r.err == nil && format != stateFormat {
-			r.fail(fmt.Sprintf("format %d, expected %d", format, stateFormat))
+		r := keyvalue.NewReader(values[0])
+		if format := r.Byte(); r.Err() == nil && format != stateFormat {
+			r.Fail(fmt.Sprintf("format %d, expected %d", format, stateFormat))
 		}
-		s = Stats{Open: r.varint(), Sessions: r.varint(), Keys: r.varint()}
-		if r.err != nil {
-			return fmt.Errorf("read session counts of %s: %w", o.spec.Model, r.err)
+		s = Stats{Open: r.Varint(), Sessions: r.Varint(), Keys: r.Varint()}
+		if r.Err() != nil {
+			return fmt.Errorf("read session counts of %s: %w", o.spec.Model, r.Err())
 		}
 	}
-	o.stats, o.written, o.known = s, s, true
+	o.stats, o.written, o.known, o.keeps = s, s, true, values[1] != nil
 	return nil
 }
 
@@ -147,10 +150,13 @@ func (o *Operator) load(from int) error {
 		e.had = true
 		o.count(e, &e.hadAll, &e.hadOpen)
 	}
+	if o.keeps {
+		return o.loadNames(from)
+	}
 	return nil
 }
 
-// count counts the sessions of a key by what State knows of them.
+// count counts the sessions of a key by what the store knows of them.
 func (o *Operator) count(e *entry, all, open *int32) {
 	for slot := e.head; slot >= 0; slot = o.sessions[slot].next {
 		if *all++; o.sessions[slot].flags&flagClosed == 0 {

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
 )
 
 func TestRowsThatBridgeSessionsThatCannotBeMergedAreRefused(t *testing.T) {
 	spec := withTally(t, visitsSpec(t))
 	spec.Lateness = 100 * us
 	plugin := spec.Plugin.(*tally)
-	o := open(t, spec, newMemoryState())
+	o := open(t, spec, keyvaluetest.New())
 	take(t, o, record.NoTime, at(0, "a"), at(20, "b"))
 	end(t, o, record.NoTime)
 	plugin.refuseMerge = true
@@ -34,7 +35,7 @@ func TestRowsThatBridgeSessionsThatCannotBeMergedAreRefused(t *testing.T) {
 func TestSeveralSessionsMergeInOneCall(t *testing.T) {
 	spec := withTally(t, visitsSpec(t))
 	spec.Lateness = 100 * us
-	o := open(t, spec, newMemoryState())
+	o := open(t, spec, keyvaluetest.New())
 	take(t, o, record.NoTime, at(0, "a"), at(20, "b"), at(40, "c"), at(60, "d"), at(80, "e"))
 	end(t, o, record.NoTime)
 	taken, rejects := take(t, o, record.NoTime, at(-10, "z"), at(9, "w"), at(10, "w"), at(28, "w"), at(30, "w"), at(47, "w"), at(48, "w"), at(50, "w"), at(70, "w"), at(71, "w"), at(88, "w"))
@@ -50,7 +51,7 @@ func TestSeveralSessionsMergeInOneCall(t *testing.T) {
 
 func TestRowsThatAPluginRefusesLeaveNoTrace(t *testing.T) {
 	spec := withTally(t, visitsSpec(t))
-	o := open(t, spec, newMemoryState())
+	o := open(t, spec, keyvaluetest.New())
 	unlucky := at(9, "bridge")
 	unlucky.bytes = int64(refusedBytes)
 	taken, rejects := take(t, o, record.NoTime, at(0, "a"), unlucky, at(18, "b"))
@@ -65,7 +66,7 @@ func TestRowsThatAPluginRefusesLeaveNoTrace(t *testing.T) {
 func TestAPluginIsToldOfTheCloseOnce(t *testing.T) {
 	spec := withTally(t, visitsSpec(t))
 	spec.Emit = EmitEarly
-	o := open(t, spec, newMemoryState())
+	o := open(t, spec, keyvaluetest.New())
 	take(t, o, record.NoTime, at(0, "a"))
 	var over []string
 	for _, watermark := range []int64{0, 5, 10, 15, 100} {
@@ -81,7 +82,7 @@ func TestAPluginIsToldOfTheCloseOnce(t *testing.T) {
 
 func TestAPluginIsCalledOnceForTheSessionsOfABatch(t *testing.T) {
 	spec := withTally(t, visitsSpec(t))
-	o := open(t, spec, newMemoryState())
+	o := open(t, spec, keyvaluetest.New())
 	var events []event
 	for i := range int64(50) {
 		events = append(events, at(i*20, "a"))

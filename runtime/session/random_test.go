@@ -14,6 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
 )
 
 // world is one random run: how events come, and what the sessions are.
@@ -24,7 +25,7 @@ type world struct {
 	plugin   bool
 	gap      int64
 	lateness int64
-	state    *memoryState
+	state    *keyvaluetest.Memory
 	op       *Operator
 	table    table
 	taken    []event
@@ -36,7 +37,7 @@ type world struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	g := rand.New(rand.NewPCG(seed, 11))
-	w := &world{t: t, g: g, spec: visitsSpec(t), state: newMemoryState(), table: table{}, at: record.NoTime, ever: map[string]map[string]string{}}
+	w := &world{t: t, g: g, spec: visitsSpec(t), state: keyvaluetest.New(), table: table{}, at: record.NoTime, ever: map[string]map[string]string{}}
 	w.gap, w.lateness = 1+g.Int64N(12), g.Int64N(40)
 	w.spec.Gap, w.spec.Lateness = w.duration(w.gap), w.duration(w.lateness)
 	if g.IntN(2) == 0 {
@@ -91,14 +92,14 @@ func (w *world) run(events []event) {
 
 // epoch takes some events; rest are those that come later.
 func (w *world) epoch(some, rest []event) {
-	before := w.state.clone()
+	before := w.state.Clone()
 	taken := len(w.taken)
 	w.takeAll(some)
 	if w.g.IntN(6) == 0 { // the epoch is given up, and done again in other pieces
 		if w.g.IntN(2) == 0 {
 			end(w.t, w.op, w.at)
 		}
-		w.state.values, w.taken = before.values, w.taken[:taken]
+		*w.state, w.taken = *before, w.taken[:taken]
 		w.op.Discard()
 		w.takeAll(some)
 	}
@@ -331,10 +332,10 @@ func (w *world) checkStats() {
 	if got := w.op.Stats(); got != want {
 		w.t.Fatalf("at %d stats are %+v, want %+v", w.at, got, want)
 	}
-	if got := int64(w.state.count(spaceSessions)); got != want.Keys {
+	if got := int64(w.state.Len(string(spaceSessions))); got != want.Keys {
 		w.t.Fatalf("at %d state has %d keys, want %d", w.at, got, want.Keys)
 	}
-	if got := int64(w.state.count(spaceTimers)); got != want.Keys {
+	if got := int64(w.state.Len(string(spaceTimers))); got != want.Keys {
 		w.t.Fatalf("at %d state has %d timers, want %d", w.at, got, want.Keys)
 	}
 }
@@ -392,7 +393,7 @@ func TestHowInputIsCutIntoCallsChangesNothing(t *testing.T) {
 			if fmt.Sprint(a) != fmt.Sprint(b) {
 				t.Fatalf("seed %d: got  %v\nwant %v", seed, b, a)
 			}
-			if !maps.Equal(one.state.values, other.state.values) {
+			if !maps.Equal(contents(t, one.state), contents(t, other.state)) {
 				t.Fatalf("seed %d: state differs", seed)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/expression"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
@@ -154,7 +155,7 @@ func (b *rowBuilder) addPlugin(list []candidate) error {
 	first := len(b.columns)
 	batch, err := rowcodec.Batch(arrow.NewSchema(b.all.Fields()[first:first+len(b.spec.Adds)], nil), rows, b.mem)
 	if err != nil {
-		return fmt.Errorf("%w: plugin's columns: %w", ErrState, err)
+		return fmt.Errorf("%w: plugin's columns: %w", keyvalue.ErrCorrupt, err)
 	}
 	defer batch.Release()
 	for _, c := range batch.Columns() {

@@ -118,6 +118,26 @@ func (p *Program) KeyFields() []arrow.Field { return p.keyFields }
 // another version must not be read. It changes with the key, the event time,
 // gap and lateness, the aggregates that are called, and the plugin's columns.
 func (p *Program) StateVersion() int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(p.describeState())) // never fails
+	return int(h.Sum32() >> 1)
+}
+
+// Describe is what StateVersion depends on, in parts for a person.
+func (p *Program) Describe() []string {
+	parts := strings.Split(p.describeState(), "; ")[1:] // without the format
+	for i, part := range parts {
+		switch part {
+		case fmt.Sprintf("gap %d", p.gap):
+			parts[i] = fmt.Sprintf("gap %s", p.spec.Gap)
+		case fmt.Sprintf("lateness %d", p.lateness):
+			parts[i] = fmt.Sprintf("allowed_lateness %s", p.spec.Lateness)
+		}
+	}
+	return parts
+}
+
+func (p *Program) describeState() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "sessions %d; key", stateFormat)
 	for _, f := range p.keyFields {
@@ -138,7 +158,5 @@ func (p *Program) StateVersion() int {
 			fmt.Fprintf(&b, " %s %s", f.Name, record.FormatType(f.Type))
 		}
 	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(b.String())) // never fails
-	return int(h.Sum32() >> 1)
+	return b.String()
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/expression"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
 )
 
 func fieldsOf(s *arrow.Schema) []string {
@@ -48,7 +49,7 @@ func TestChosenColumnsAreComputedFromThoseThatAreNot(t *testing.T) {
 	spec := visitsSpec(t)
 	spec.Columns = []string{"per_view"}
 	spec.Derive = append(spec.Derive, columnOf(t, "per_view", "length / views"))
-	o := open(t, spec, newMemoryState())
+	o := open(t, spec, keyvaluetest.New())
 	take(t, o, record.NoTime, at(0, "a"), at(5, "b"))
 	changes, _ := end(t, o, 100)
 	if len(changes) != 1 || rowText(changes[0].row) != "device=0 per_view=2.5 session_end=5 session_start=0 user_id=ann" {
@@ -61,7 +62,7 @@ func TestSpecsThatMakeNoSenseAreRefused(t *testing.T) {
 		t.Helper()
 		spec := withTally(t, visitsSpec(t))
 		change(&spec)
-		_, err := New(spec, newMemoryState())
+		_, err := New(spec, keyvaluetest.New())
 		if err == nil || err.Error() != "sessions of visits: "+want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}

@@ -7,23 +7,46 @@ import (
 	"testing"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
 )
 
 // filled is state of a few sessions, and the spec it is of.
-func filled(t testing.TB, plugin bool) (Spec, *memoryState) {
+func filled(t testing.TB, plugin bool) (Spec, *keyvaluetest.Memory) {
 	t.Helper()
 	spec := visitsSpec(t)
 	if plugin {
 		spec = withTally(t, spec)
 	}
 	spec.Lateness = 50 * us
-	state := newMemoryState()
+	state := keyvaluetest.New()
 	o := open(t, spec, state)
 	bob := at(3, "b")
 	bob.user, bob.page, bob.bytes = "bob", nil, nil
 	take(t, o, record.NoTime, at(0, "a"), at(7, "bc"), at(30, "c"), at(60, "d"), bob)
 	end(t, o, 25)
 	return spec, state
+}
+
+// contents is all that a store has.
+func contents(t testing.TB, state keyvalue.Store) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := state.Scan(nil, nil, func(key, value []byte) (bool, error) {
+		all[string(key)] = string(value)
+		return true, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func put(t testing.TB, state keyvalue.Store, key, value string) {
+	t.Helper()
+	if err := state.Write([]keyvalue.Change{{Key: []byte(key), Value: []byte(value)}}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Three sessions: 0 to 7, closed and emitted, 30 and 60. The timer is at 40.
@@ -37,13 +60,14 @@ const stateOfAnn = "015003" +
 // The bytes are part of the format of state: those that write others must have
 // another stateFormat.
 func TestTheEncodingOfStateIsPinned(t *testing.T) {
-	_, state := filled(t, false)
+	_, filled := filled(t, false)
+	state := contents(t, filled)
 	for key, want := range map[string]string{
 		"m": "01040804",
 		"s\x03ann\x00\x00\x00\x00\x00\x00\x00\x00":                                 stateOfAnn,
 		"t\x80\x00\x00\x00\x00\x00\x00\x28\x03ann\x00\x00\x00\x00\x00\x00\x00\x00": "",
 	} {
-		got, ok := state.values[key]
+		got, ok := state[key]
 		if !ok || hex.EncodeToString([]byte(got)) != want {
 			t.Errorf("%q: got %x, %v, want %s", key, got, ok, want)
 		}
@@ -53,19 +77,19 @@ func TestTheEncodingOfStateIsPinned(t *testing.T) {
 func TestCorruptStateIsRefused(t *testing.T) {
 	for _, plugin := range []bool{false, true} {
 		spec, state := filled(t, plugin)
-		for key, value := range state.values {
+		for key, value := range contents(t, state) {
 			if key[0] == spaceTimers {
 				continue
 			}
 			for n := range value {
-				broken := state.clone()
-				broken.values[key] = value[:n]
+				broken := state.Clone()
+				put(t, broken, key, value[:n])
 				o, err := New(spec, broken)
 				if err == nil {
 					_, _, err = o.End(t.Context(), math.MaxInt64)
 				}
-				if !errors.Is(err, ErrState) {
-					t.Fatalf("%q with %d of %d bytes: got %v, want ErrState", key, n, len(value), err)
+				if !errors.Is(err, keyvalue.ErrCorrupt) {
+					t.Fatalf("%q with %d of %d bytes: got %v, want ErrCorrupt", key, n, len(value), err)
 				}
 			}
 		}
@@ -74,18 +98,18 @@ func TestCorruptStateIsRefused(t *testing.T) {
 
 func TestStateOfAnotherFormatIsRefused(t *testing.T) {
 	spec, state := filled(t, false)
-	for key, value := range state.values {
+	for key, value := range contents(t, state) {
 		if value == "" {
 			continue
 		}
-		other := state.clone()
-		other.values[key] = "\x02" + value[1:]
+		other := state.Clone()
+		put(t, other, key, "\x02"+value[1:])
 		o, err := New(spec, other)
 		if err == nil {
 			_, _, err = o.End(t.Context(), math.MaxInt64)
 		}
-		if !errors.Is(err, ErrState) {
-			t.Errorf("%q: got %v, want ErrState", key, err)
+		if !errors.Is(err, keyvalue.ErrCorrupt) {
+			t.Errorf("%q: got %v, want ErrCorrupt", key, err)
 		}
 	}
 }
@@ -95,7 +119,7 @@ func TestStateOfAnotherFormatIsRefused(t *testing.T) {
 func FuzzLoadEntry(f *testing.F) {
 	for _, plugin := range []bool{false, true} {
 		_, state := filled(f, plugin)
-		for key, value := range state.values {
+		for key, value := range contents(f, state) {
 			if key[0] == spaceSessions {
 				f.Add(plugin, []byte(value))
 			}
@@ -106,12 +130,12 @@ func FuzzLoadEntry(f *testing.F) {
 		if plugin {
 			spec = withTally(t, spec)
 		}
-		o := open(t, spec, newMemoryState())
+		o := open(t, spec, keyvaluetest.New())
 		e := entry{head: -1, recent: -1, timer: noTimer}
 		if o.loadEntry(&e, data) != nil {
 			return
 		}
-		again := open(t, spec, newMemoryState())
+		again := open(t, spec, keyvaluetest.New())
 		written := o.appendEntry(nil, &e)
 		f := entry{head: -1, recent: -1, timer: noTimer}
 		if err := again.loadEntry(&f, written); err != nil {
@@ -124,13 +148,14 @@ func FuzzLoadEntry(f *testing.F) {
 			return
 		}
 		name := []byte("\x03ann\x00\x00\x00\x00\x00\x00\x00\x00")
-		state := newMemoryState()
-		state.values[string(sessionsKey(nil, name))], state.values[string(timerKey(nil, e.timer, name))] = string(written), ""
+		state := keyvaluetest.New()
+		put(t, state, string(sessionsKey(nil, name)), string(written))
+		put(t, state, string(timerKey(nil, e.timer, name)), "")
 		o = open(t, spec, state)
 		b := batchOf([]event{at(0, "a"), at(40, "b")})
 		defer b.Release()
 		if _, _, err := o.Take(t.Context(), b, record.NoTime); err != nil {
-			if errors.Is(err, ErrState) {
+			if errors.Is(err, keyvalue.ErrCorrupt) {
 				return // the plugin's own state is no row
 			}
 			t.Fatal(err)

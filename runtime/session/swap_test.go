@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
 )
 
 // otherTally is tally with other columns of state.
@@ -29,7 +30,7 @@ func compiled(t *testing.T, spec Spec) *Program {
 
 func TestAnOperatorGoesOnWithAnotherPlugin(t *testing.T) {
 	spec := withTally(t, visitsSpec(t))
-	o := open(t, spec, newMemoryState())
+	o := open(t, spec, keyvaluetest.New())
 	take(t, o, record.NoTime, at(0, "a"), at(4, "b"))
 	end(t, o, record.NoTime)
 	next := spec
@@ -51,7 +52,7 @@ func TestAnOperatorGoesOnWithAnotherPlugin(t *testing.T) {
 
 func TestASwapIsRefused(t *testing.T) {
 	spec := withTally(t, visitsSpec(t))
-	o := open(t, spec, newMemoryState())
+	o := open(t, spec, keyvaluetest.New())
 	other, longer, fewer, plain := spec, spec, spec, visitsSpec(t)
 	other.Plugin = &otherTally{}
 	longer.Gap *= 2
@@ -82,7 +83,7 @@ func TestASwapIsRefused(t *testing.T) {
 // An epoch that another plugin took and that is given up is taken again by the
 // former one.
 func TestAnOperatorGoesBackToTheFormerPlugin(t *testing.T) {
-	spec, state := withTally(t, visitsSpec(t)), newMemoryState()
+	spec, state := withTally(t, visitsSpec(t)), keyvaluetest.New()
 	o := open(t, spec, state)
 	former := o.Program
 	take(t, o, record.NoTime, at(0, "a"))

@@ -39,6 +39,11 @@ func (o *Operator) Take(ctx context.Context, batch record.Batch, watermark int64
 	if err := t.assign(ctx); err != nil {
 		return 0, nil, fmt.Errorf("sessions of %s: %w", o.spec.Model, err)
 	}
+	if o.keeps {
+		if err := t.find(); err != nil {
+			return 0, nil, fmt.Errorf("sessions of %s: %w", o.spec.Model, err)
+		}
+	}
 	o.set.Grow(len(o.sessions))
 	for _, m := range o.plan.merges {
 		o.set.Merge(int(m.into), int(m.from))
@@ -173,7 +178,7 @@ func (t *taking) judge() {
 
 func (t *taking) lateMessage(at int64) string {
 	by := time.Duration(t.watermark-t.lateAt(at)) * time.Microsecond
-	return fmt.Sprintf("event time %s is late by %s: the watermark is at %s, and sessions of %s take events up to %s before it (gap %s and allowed_lateness %s); raise allowed_lateness and run calve with --reset-model %s, which computes sessions anew from the staging table",
+	return fmt.Sprintf("event time %s is late by %s: the watermark is at %s, and sessions of %s take events up to %s before it (gap %s and allowed_lateness %s); calve reconcile --model %s takes it in, for it computes sessions anew from the staging table; raise allowed_lateness where many are late",
 		timeText(at), by, timeText(t.watermark), t.spec.Model, t.spec.Gap+t.spec.Lateness, t.spec.Gap, t.spec.Lateness, t.spec.Model)
 }
 

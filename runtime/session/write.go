@@ -1,6 +1,10 @@
 package session
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/calvelake/calve/runtime/record/keyvalue"
+)
 
 // write forgets the sessions that are due, and writes the others.
 func (e *ending) write() error {
@@ -72,6 +76,11 @@ func (e *ending) writeKey(w *stateWriter, key int32, entry *entry) error {
 			return err
 		}
 	}
+	if entry.found {
+		if err := e.writeFound(w, name, entry); err != nil {
+			return err
+		}
+	}
 	switch {
 	case entry.head >= 0 && (changed || timer != entry.timer): // a session closes, or is forgotten, by a timer alone
 		return w.set(w.keep(sessionsKey(w.room(), name)), w.keep(e.appendEntry(w.room(), entry)))
@@ -83,8 +92,8 @@ func (e *ending) writeKey(w *stateWriter, key int32, entry *entry) error {
 
 // stateWriter writes changes some at a time.
 type stateWriter struct {
-	state   State
-	changes []Change
+	state   keyvalue.Store
+	changes []keyvalue.Change
 	bytes   int
 	slab    []byte // holds small keys and values one behind the other
 }
@@ -115,7 +124,7 @@ func (w *stateWriter) keep(data []byte) []byte {
 }
 
 func (w *stateWriter) set(key, value []byte) error {
-	w.changes = append(w.changes, Change{key, value})
+	w.changes = append(w.changes, keyvalue.Change{Key: key, Value: value})
 	if w.bytes += len(key) + len(value); len(w.changes) < writeChanges && w.bytes < writeBytes {
 		return nil
 	}

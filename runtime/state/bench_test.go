@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/calvelake/calve/lakehouse/storage"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
 // BenchmarkState is epochs that read and then write 1% of the keys, at random,
@@ -67,7 +68,7 @@ func newWorkload(b *testing.B, keys int) *workload {
 	w := &workload{store: store, space: space, random: rand.New(rand.NewPCG(1, 2)), keys: keys}
 	const batch = 100_000
 	for i := 0; i < keys; i += batch {
-		changes := make([]Change, batch)
+		changes := make([]keyvalue.Change, batch)
 		for j := range changes {
 			changes[j] = w.change(uint64(i + j))
 		}
@@ -84,7 +85,7 @@ func newWorkload(b *testing.B, keys int) *workload {
 	return w
 }
 
-func (w *workload) change(i uint64) Change {
+func (w *workload) change(i uint64) keyvalue.Change {
 	key := make([]byte, 16)
 	binary.BigEndian.PutUint64(key, i*0x9E3779B97F4A7C15) // spread over all keys
 	binary.BigEndian.PutUint64(key[8:], i)
@@ -92,12 +93,12 @@ func (w *workload) change(i uint64) Change {
 	for at := 0; at < len(value)/2; at += 4 {
 		binary.LittleEndian.PutUint32(value[at:], w.random.Uint32())
 	}
-	return Change{Key: key, Value: value}
+	return keyvalue.Change{Key: key, Value: value}
 }
 
 func (w *workload) epoch(b *testing.B, n int) {
 	b.Helper()
-	changes, keys := make([]Change, n), make([][]byte, n)
+	changes, keys := make([]keyvalue.Change, n), make([][]byte, n)
 	for i := range changes {
 		changes[i] = w.change(w.random.Uint64N(uint64(w.keys)))
 		keys[i] = changes[i].Key

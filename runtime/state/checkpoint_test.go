@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/calvelake/calve/lakehouse/storage"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
 var errReply = errors.New("reply lost")
@@ -69,7 +70,7 @@ func TestNameThatHoldsOtherBytesIsABug(t *testing.T) {
 	r := newRig(t)
 	s := r.open(nil)
 	defer s.Close()
-	r.write(r.space(s, "sessions", 1), Change{Key: []byte("k"), Value: []byte("v")})
+	r.write(r.space(s, "sessions", 1), keyvalue.Change{Key: []byte("k"), Value: []byte("v")})
 	taken := prefix + "/" + (&sequence{}).Next()
 	if err := r.objects.Put(t.Context(), taken, []byte("another's")); err != nil {
 		t.Fatal(err)
@@ -138,7 +139,7 @@ func TestOnlyLiveObjectsAreNeeded(t *testing.T) {
 	var m *Manifest
 	var want map[string]string
 	for _, version := range []string{"a", "b", "c", "d"} {
-		var changes []Change
+		var changes []keyvalue.Change
 		changes, want = rows(3000, version)
 		r.write(p, changes...)
 		m, _ = r.checkpoint(s)
@@ -172,7 +173,7 @@ func TestFormerFoldersAreRemoved(t *testing.T) {
 	defer s.Close()
 	p := r.space(s, "sessions", 1)
 	for i := range 5 {
-		r.write(p, Change{Key: []byte("k"), Value: fmt.Append(nil, i)})
+		r.write(p, keyvalue.Change{Key: []byte("k"), Value: fmt.Append(nil, i)})
 		r.checkpoint(s)
 	}
 	entries, err := os.ReadDir(r.dir)
@@ -233,7 +234,7 @@ func TestReadersRunBesideWritesAndCheckpoints(t *testing.T) {
 	r := newRig(t)
 	s := r.open(nil)
 	p := r.space(s, "sessions", 1)
-	r.write(p, Change{Key: []byte("k"), Value: []byte("v")})
+	r.write(p, keyvalue.Change{Key: []byte("k"), Value: []byte("v")})
 	m, _ := r.checkpoint(s)
 	var readers sync.WaitGroup
 	var ends atomic.Bool

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
 // world is a state under random operations and what it should hold.
@@ -83,16 +85,16 @@ func (w *world) writeSome() {
 	if w.want[model] == nil {
 		w.want[model] = map[string]string{}
 	}
-	var changes []Change
+	var changes []keyvalue.Change
 	for range w.random.IntN(1500) {
 		key := fmt.Sprint(w.random.IntN(3000))
 		if w.random.IntN(5) == 0 {
-			changes = append(changes, Change{Key: []byte(key)})
+			changes = append(changes, keyvalue.Change{Key: []byte(key)})
 			delete(w.want[model], key)
 			continue
 		}
 		value := strings.Repeat(fmt.Sprint(w.random.Uint32()), 1+w.random.IntN(8))
-		changes = append(changes, Change{Key: []byte(key), Value: []byte(value)})
+		changes = append(changes, keyvalue.Change{Key: []byte(key), Value: []byte(value)})
 		w.want[model][key] = value
 	}
 	w.write(w.space(w.store, model, 1), changes...)

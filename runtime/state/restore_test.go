@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/calvelake/calve/lakehouse/storage"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
 // saved is a rig with a state of some files, closed, its manifest and keys.
@@ -202,7 +203,7 @@ func TestDamageWhileOpenIsSeenAndHealedByRollback(t *testing.T) {
 	if !errors.Is(err, ErrCorrupt) {
 		t.Fatalf("scan of damaged files: got %v, want ErrCorrupt", err)
 	}
-	if err := p.Write([]Change{{Key: []byte("k"), Value: []byte("v")}}); !errors.Is(err, ErrCorrupt) {
+	if err := p.Write([]keyvalue.Change{{Key: []byte("k"), Value: []byte("v")}}); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("write after damage was seen: got %v, want ErrCorrupt", err)
 	}
 	if _, _, err := s.Checkpoint(t.Context(), r.names); !errors.Is(err, ErrCorrupt) {
@@ -245,7 +246,7 @@ func TestNothingWorksAfterClose(t *testing.T) {
 	_, getErr := p.Get([][]byte{nil})
 	_, _, checkpointErr := s.Checkpoint(t.Context(), r.names)
 	for name, err := range map[string]error{
-		"space": spaceErr, "get": getErr, "write": p.Write([]Change{{}}), "checkpoint": checkpointErr,
+		"space": spaceErr, "get": getErr, "write": p.Write([]keyvalue.Change{{}}), "checkpoint": checkpointErr,
 		"reset": s.Reset("sessions"), "rollback": s.Rollback(t.Context(), nil),
 	} {
 		if !errors.Is(err, ErrClosed) {

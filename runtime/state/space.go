@@ -11,22 +11,18 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
 // batchBytes bounds the memory of changes on their way into the tree.
 const batchBytes = 4 << 20
 
-// Space is the keys of one model. It stays valid over Rollback and Reset.
+// Space is the keys of one model, a keyvalue.Store. It stays valid over Rollback and Reset.
 type Space struct {
 	store   *Store
 	model   string
 	version int
-}
-
-// Change sets a key, or deletes it when Value is nil.
-type Change struct {
-	Key   []byte
-	Value []byte
 }
 
 // Space returns the keys of a model whose definition has that version of its
@@ -71,7 +67,7 @@ func (p *Space) Scan(from, to []byte, visit func(key, value []byte) (more bool, 
 // Write carries out changes in order; Get and Scan see them at once, Rollback
 // undoes them. After an error, which of them happened is open: put the state
 // back.
-func (p *Space) Write(changes []Change) error {
+func (p *Space) Write(changes []keyvalue.Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
@@ -94,7 +90,7 @@ func (p *Space) read(act func(*engine, uint32) error) error {
 	return act(e, id)
 }
 
-func (p *Space) write(changes []Change) error {
+func (p *Space) write(changes []keyvalue.Change) error {
 	e, models, err := p.store.use()
 	if err != nil {
 		return err
@@ -121,7 +117,7 @@ func (p *Space) write(changes []Change) error {
 }
 
 // fit counts the changes that go into one batch, at least one.
-func (e *engine) fit(changes []Change) int {
+func (e *engine) fit(changes []keyvalue.Change) int {
 	size := 0
 	for i, c := range changes {
 		size += len(c.Key) + len(c.Value) + 16
@@ -132,7 +128,7 @@ func (e *engine) fit(changes []Change) int {
 	return len(changes)
 }
 
-func (e *engine) write(id uint32, changes []Change) error {
+func (e *engine) write(id uint32, changes []keyvalue.Change) error {
 	batch := e.db.NewBatch()
 	for _, c := range changes {
 		size := prefixSize + len(c.Key)

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/calvelake/calve/lakehouse/storage"
+	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
 const prefix = "mem://lake/_calve/shop/state"
@@ -82,7 +83,7 @@ func (r *rig) space(s *Store, model string, version int) *Space {
 	return p
 }
 
-func (r *rig) write(p *Space, changes ...Change) {
+func (r *rig) write(p *Space, changes ...keyvalue.Change) {
 	r.Helper()
 	if err := p.Write(changes); err != nil {
 		r.Fatal(err)
@@ -155,12 +156,12 @@ func difference(got, want map[string]string) string {
 }
 
 // rows makes n changes, and the map that they leave.
-func rows(n int, version string) ([]Change, map[string]string) {
-	var changes []Change
+func rows(n int, version string) ([]keyvalue.Change, map[string]string) {
+	var changes []keyvalue.Change
 	want := map[string]string{}
 	for i := range n {
 		key, value := fmt.Sprintf("key %06d", i*7919%n), strings.Repeat(fmt.Sprint(version, i), 9)
-		changes = append(changes, Change{Key: []byte(key), Value: []byte(value)})
+		changes = append(changes, keyvalue.Change{Key: []byte(key), Value: []byte(value)})
 		want[key] = value
 	}
 	return changes, want
@@ -182,11 +183,11 @@ func TestWritesAreSeenAtOnceAndOverwriteInOrder(t *testing.T) {
 	defer s.Close()
 	p := r.space(s, "sessions", 1)
 	r.wants(p, map[string]string{})
-	r.write(p, Change{Key: []byte("a"), Value: []byte("1")}, Change{Key: []byte("a"), Value: []byte("2")},
-		Change{Key: nil, Value: []byte("empty key")}, Change{Key: []byte("e"), Value: []byte{}},
-		Change{Key: []byte("gone"), Value: []byte("x")}, Change{Key: []byte("gone")})
+	r.write(p, keyvalue.Change{Key: []byte("a"), Value: []byte("1")}, keyvalue.Change{Key: []byte("a"), Value: []byte("2")},
+		keyvalue.Change{Key: nil, Value: []byte("empty key")}, keyvalue.Change{Key: []byte("e"), Value: []byte{}},
+		keyvalue.Change{Key: []byte("gone"), Value: []byte("x")}, keyvalue.Change{Key: []byte("gone")})
 	r.wants(p, map[string]string{"a": "2", "": "empty key", "e": ""})
-	r.write(p, Change{Key: []byte("a")})
+	r.write(p, keyvalue.Change{Key: []byte("a")})
 	r.wants(p, map[string]string{"": "empty key", "e": ""})
 }
 
@@ -195,7 +196,7 @@ func TestValuesOfGetAreTheCallers(t *testing.T) {
 	s := r.open(nil)
 	defer s.Close()
 	p := r.space(s, "sessions", 1)
-	r.write(p, Change{Key: []byte("a"), Value: []byte("1")}, Change{Key: []byte("b"), Value: []byte("2")})
+	r.write(p, keyvalue.Change{Key: []byte("a"), Value: []byte("1")}, keyvalue.Change{Key: []byte("b"), Value: []byte("2")})
 	values, err := p.Get([][]byte{[]byte("b"), []byte("a"), []byte("b")})
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +213,7 @@ func TestScanKeepsToItsRange(t *testing.T) {
 	defer s.Close()
 	p := r.space(s, "sessions", 1)
 	for _, key := range []string{"", "a", "b", "b\x00", "c", "\xff\xff\xff\xff\xff"} {
-		r.write(p, Change{Key: []byte(key), Value: []byte("v")})
+		r.write(p, keyvalue.Change{Key: []byte(key), Value: []byte("v")})
 	}
 	none := errors.New("stop")
 	for _, row := range []struct {
@@ -252,7 +253,7 @@ func TestKeysOfModelsNeverMeet(t *testing.T) {
 	spaces := map[string]*Space{}
 	for _, model := range []string{"a", "ab", "b"} {
 		spaces[model] = r.space(s, model, 1)
-		r.write(spaces[model], Change{Key: nil, Value: []byte(model)}, Change{Key: bytes.Repeat([]byte{0xff}, 9), Value: []byte(model)})
+		r.write(spaces[model], keyvalue.Change{Key: nil, Value: []byte(model)}, keyvalue.Change{Key: bytes.Repeat([]byte{0xff}, 9), Value: []byte(model)})
 	}
 	all := strings.Repeat("\xff", 9)
 	for model, p := range spaces {
@@ -264,7 +265,7 @@ func TestKeysOfModelsNeverMeet(t *testing.T) {
 	r.wants(spaces["a"], map[string]string{"": "a", all: "a"})
 	r.wants(spaces["ab"], map[string]string{})
 	r.wants(spaces["b"], map[string]string{"": "b", all: "b"})
-	r.write(spaces["ab"], Change{Key: []byte("k"), Value: []byte("new")})
+	r.write(spaces["ab"], keyvalue.Change{Key: []byte("k"), Value: []byte("new")})
 	r.wants(spaces["ab"], map[string]string{"k": "new"})
 }
 
@@ -272,7 +273,7 @@ func TestStateOfAnotherVersionIsRefusedUntilReset(t *testing.T) {
 	r := newRig(t)
 	s := r.open(nil)
 	defer func() { r.close(s) }()
-	r.write(r.space(s, "sessions", 1), Change{Key: []byte("k"), Value: []byte("v")})
+	r.write(r.space(s, "sessions", 1), keyvalue.Change{Key: []byte("k"), Value: []byte("v")})
 	before, _ := r.checkpoint(s)
 	r.close(s)
 	s = r.open(before)
@@ -285,7 +286,7 @@ func TestStateOfAnotherVersionIsRefusedUntilReset(t *testing.T) {
 	}
 	p := r.space(s, "sessions", 2)
 	r.wants(p, map[string]string{})
-	r.write(p, Change{Key: []byte("k"), Value: []byte("v2")})
+	r.write(p, keyvalue.Change{Key: []byte("k"), Value: []byte("v2")})
 	if err := r.space(s, "other", 1).Write(nil); err != nil {
 		t.Fatal(err)
 	}
