@@ -174,7 +174,7 @@ class Star:
         self.payers = Dimension(
             types={"city": 2, "notes": 0, "email": 1},
             hard_deletes="invalidate", first_valid_from="effective", overwrites_all=False, empty_valid_to=True,
-            by_database=True, unknown={},
+            by_database=True, unknown={"city": "Nowhere"},
         )  # fmt: skip
         self.orders = {}  # the newest change of each
 
@@ -198,7 +198,7 @@ class Star:
             o = change.row
             customer, durable, c = self.customers.find((o["region"], o["customer_id"]), o["ordered_at"])
             payer, _, p = self.payers.find((o["region"], o["payer_id"]), o["paid_at"])
-            payer_city = p.values["city"] if p else None
+            payer_city = (p.values if p else self.payers.unknown).get("city")
             facts.add((hashed(o["order_id"]), o["order_id"], o["ordered_at"], customer, durable, payer, payer_city,
                 o["cents"], o["region"], o["customer_id"], o["payer_id"], o["paid_at"]))  # fmt: skip
             joined.add((o["order_id"], customer, *(self.joined(c, self.customers, o["customer_id"])),
