@@ -255,7 +255,7 @@ func starEpochs(r *rand.Rand, buyers []stagingRow, limits []int64, orders []stag
 func TestFactsReferToMembersAsWithHindsight(t *testing.T) {
 	for _, v := range starVariants {
 		t.Run(v.name, func(t *testing.T) {
-			for seed := range uint64(300) {
+			for seed := range uint64(150) {
 				r := rand.New(rand.NewPCG(seed, 11))
 				buyers, limits, orders := starWorld(r)
 				hindsight := newStar(t, v)

@@ -18,7 +18,7 @@ import (
 // TestRandomSequences plays sequences of random events; see sequence.
 func TestRandomSequences(t *testing.T) {
 	const sequences = 6
-	first := rand.Uint64()
+	first := beginning(t)
 	for i := range uint64(sequences) {
 		playSequence(t, first+i)
 	}

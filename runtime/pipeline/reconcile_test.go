@@ -114,7 +114,7 @@ func TestReconcileCrashesAtEveryPoint(t *testing.T) {
 				all := points(calls)
 				tried := distinct(all)
 				t.Logf("%d calls, %d points, %d of them leave different worlds", len(calls), len(all), len(tried))
-				if seed := rand.Uint64(); separate && soakTime(t) == 0 { // some of them
+				if seed := beginning(t); separate && soakTime(t) == 0 { // some of them
 					t.Logf("seed %d", seed)
 					rand.New(rand.NewPCG(seed, 3)).Shuffle(len(tried), func(i, j int) { tried[i], tried[j] = tried[j], tried[i] })
 					tried = tried[:40]
@@ -140,7 +140,7 @@ func TestReconcileStops(t *testing.T) {
 				t.Logf("%d calls, %d of them behind the request", len(calls), len(tried))
 				if soakTime(t) == 0 {
 					reads := slices.DeleteFunc(slices.Clone(tried), func(p point) bool { return p.call != call{"read", "staging.all"} })
-					seed := rand.Uint64()
+					seed := beginning(t)
 					t.Logf("seed %d", seed)
 					rand.New(rand.NewPCG(seed, 3)).Shuffle(len(tried), func(i, j int) { tried[i], tried[j] = tried[j], tried[i] })
 					tried = append(reads[:min(len(reads), 24)], tried[:8]...)
