@@ -45,7 +45,7 @@ func serveAdmin(address string, m *Metrics, logger *slog.Logger) (*admin, error)
 
 func (a *admin) handler(m *Metrics) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m, promhttp.HandlerOpts{}))
 	// A pipeline that waits for a broker or a catalog is healthy: to start it
 	// again would not help.
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

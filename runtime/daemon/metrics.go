@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/calvelake/calve/lakehouse"
 	"github.com/calvelake/calve/runtime/pipeline"
@@ -31,6 +32,8 @@ type Metrics struct {
 	reasons                                       reasons
 	freshness                                     *freshness
 	plugins                                       *pluginMetrics
+
+	whole sync.Mutex // held while an epoch is taken in and while a scrape gathers
 
 	mu         sync.Mutex
 	stateBytes func() int64 // nil without keyed state
@@ -114,8 +117,17 @@ func (m *Metrics) Begin(start *lakehouse.Start) {
 	}
 }
 
+// Gather implements prometheus.Gatherer. It never shows a part of an epoch.
+func (m *Metrics) Gather() ([]*dto.MetricFamily, error) {
+	m.whole.Lock()
+	defer m.whole.Unlock()
+	return m.registry.Gather()
+}
+
 // Epoch takes in what a committed epoch did.
 func (m *Metrics) Epoch(r pipeline.Report) {
+	m.whole.Lock()
+	defer m.whole.Unlock()
 	m.epochs.Inc()
 	m.last.Set(float64(r.Epoch))
 	m.lastCommit.Set(seconds(m.now().UnixMicro()))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,40 @@ func busy() pipeline.Report {
 		Positions: map[record.TopicPartition]int64{{Topic: "events", Partition: 3}: 100},
 		Newest:    map[string]int64{"events": micro(950)},
 	}
+}
+
+func TestAScrapeShowsWholeEpochs(t *testing.T) {
+	m := NewMetrics(func() time.Time { return at(1000) })
+	m.Epoch(busy())
+	const epochs = 2000
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range epochs {
+			m.Epoch(busy())
+		}
+	}()
+	for scrapes := 0; ; scrapes++ {
+		series := scrape(t, m)
+		n, changed := number(t, series[`calve_epochs_total`]), number(t, series[`calve_table_changed_rows_total{table="marts.sessions"}`])
+		if changed != 2*n {
+			t.Fatalf("scrape %d: %v rows were changed by %v epochs of 2", scrapes, changed, n)
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}
+
+func number(t *testing.T, text string) float64 {
+	t.Helper()
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
 }
 
 func TestAnEpochShowsInMetrics(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -239,6 +240,11 @@ func get(t *testing.T, url string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
+// linesWithout are the wanted lines that a text does not have.
+func linesWithout(text string, wanted ...string) []string {
+	return slices.DeleteFunc(wanted, func(line string) bool { return strings.Contains("\n"+text, "\n"+line+"\n") })
+}
+
 func TestARunningPipelineServesItsMetrics(t *testing.T) {
 	dir := t.TempDir()
 	p := loadSessions(t, dir, setup{interval: "50ms"})
@@ -247,24 +253,26 @@ func TestARunningPipelineServesItsMetrics(t *testing.T) {
 	f := followWith(t, p, daemon.RunOptions{Metrics: "127.0.0.1:0", Logger: slog.New(logged)})
 	metrics := <-logged.address
 	r := f.started()
+	// A scrape shows whole epochs, but the sources of an epoch come after it, and
+	// that the pipeline is ready when its goroutine says so.
 	var body string
-	f.until(r, "a row in the metrics", func(pipeline.Stats) bool {
-		code := 0
-		code, body = get(t, metrics)
-		return code == http.StatusOK && strings.Contains(body, `calve_rows_total{model="events"} 1`+"\n") && strings.Contains(body, "calve_ready 1\n")
+	missing := []string{"an answer"}
+	t.Cleanup(func() {
+		if len(missing) > 0 {
+			t.Logf("/metrics does not say %q", missing)
+		}
+	})
+	f.until(r, "an epoch in the metrics", func(pipeline.Stats) bool {
+		_, body = get(t, metrics)
+		missing = linesWithout(body, "calve_ready 1", `calve_rows_total{model="events"} 1`,
+			`calve_dead_letters_total{model="events",reason="malformed"} 1`,
+			`calve_open_sessions{model="sessions"} 1`, `calve_records_total{model="sessions"} 1`,
+			`calve_watermark_timestamp_seconds{model="events"} 1.76734799e+09`,
+			`calve_source_freshness_state{source="shop",table="events"} 0`)
+		return len(missing) == 0
 	})
 	if code, _ := get(t, strings.Replace(metrics, "/metrics", "/readyz", 1)); code != http.StatusOK {
 		t.Errorf("/readyz answers %d while the pipeline runs", code)
-	}
-	for _, line := range []string{
-		`calve_dead_letters_total{model="events",reason="malformed"} 1`,
-		`calve_open_sessions{model="sessions"} 1`, `calve_records_total{model="sessions"} 1`,
-		`calve_watermark_timestamp_seconds{model="events"} 1.76734799e+09`,
-		`calve_source_freshness_state{source="shop",table="events"} 0`,
-	} {
-		if !strings.Contains(body, "\n"+line+"\n") {
-			t.Errorf("/metrics does not say %s", line)
-		}
 	}
 	for _, name := range []string{"calve_state_bytes", "calve_state_uploaded_bytes_total"} {
 		if strings.Contains(body, "\n"+name+" 0\n") {
