@@ -144,6 +144,25 @@ func (s *changeSet) mark() {
 // of is the number of the change of a key, -1 if it is not changed.
 func (s *changeSet) of(h keyindex.Hash) int { return int(s.at.Get(h)) - 1 }
 
+// writtenRows is how many rows of changes are gathered at once.
+const writtenRows = 16 << 10
+
+// write writes the rows of some changes, in that order.
+func (s *changeSet) write(ctx context.Context, to *groupWriter, order []int) error {
+	for part := range slices.Chunk(order, writtenRows) {
+		rows, err := record.Take(s.rows, part, s.mem)
+		if err != nil {
+			return fmt.Errorf("gather changed rows of %s: %w", s.table.ID, err)
+		}
+		err = to.write(ctx, rows)
+		rows.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *changeSet) release() {
 	s.dropParts()
 	if s.rows != nil {

@@ -41,7 +41,9 @@ func (c ChangeConfig) fullGroup(rows, bytes int64) bool {
 // ChangeWriter turns what one epoch changes in the rows of a keyed table into
 // data files: those that hold a changed row are replaced by new ones
 // (copy-on-write), so that no snapshot ever has a delete file (invariant 7).
-// Their row groups without one are copied, and the others encoded anew.
+// Their row groups without one are copied, and the others encoded anew. Of a
+// table of format version 3 changed rows are taken out by deletion vectors
+// instead, and no file is read.
 //
 // A create or an update of a key writes its row, whether the table has the key
 // or not; a delete of a key that it does not have does nothing. So a change has
@@ -121,7 +123,7 @@ func (w *ChangeWriter) close(ctx context.Context, prev int64) (TableChange, erro
 	w.stats.ChangedBytes = size
 	return TableChange{
 		Table: w.table.ID.String(), UUID: w.table.UUID, Prev: prev, SchemaID: head.table.schema.ID, SpecID: head.table.spec.ID(),
-		Add: made.add, Replace: made.replace, ChangeFile: changeFile,
+		Add: made.add, Replace: made.replace, Vectors: made.vectors, ChangeFile: changeFile,
 	}, nil
 }
 

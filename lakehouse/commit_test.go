@@ -30,6 +30,7 @@ type world struct {
 	compactions int
 	seq         atomic.Int64
 	clustered   bool         // they keep current rows apart
+	vectors     bool         // they take rows out by deletion vectors
 	flat        bool         // they have no nested columns
 	layout      ChangeConfig // of their files
 }

@@ -122,12 +122,12 @@ func describeFile(t *Table, location string, partition partitionKey, footer *met
 	data, err := table.DataFileFromMetadata(table.DataFileArgs{
 		Schema: t.schema, Spec: t.spec, Format: iceberg.ParquetFile, Metadata: footer,
 		FilePath: location, FileSize: to.written, Content: iceberg.EntryContentData,
-		FormatVersion: formatVersion, Properties: t.properties, PartitionValues: partition.values,
+		FormatVersion: t.version, Properties: t.properties, PartitionValues: partition.values,
 	})
 	if err != nil {
 		return File{}, fmt.Errorf("describe: %w", err)
 	}
-	entry, err := codec.EncodeDataFile(data, t.spec, t.schema, formatVersion)
+	entry, err := codec.EncodeDataFile(data, t.spec, t.schema, t.version)
 	if err != nil {
 		return File{}, fmt.Errorf("encode manifest entry: %w", err)
 	}

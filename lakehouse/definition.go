@@ -33,6 +33,11 @@ type Definition struct {
 	// of their own, sorted by key. It decides where rows lie, and nothing else.
 	Current string
 
+	// Vectors makes a keyed table one of format version 3, whose rows are taken out
+	// by deletion vectors instead of writing their files anew: profile v3-dv. A
+	// table that exists keeps what it is, and is refused if that is another.
+	Vectors bool
+
 	// Fixed refuses every change to the schema of a table that exists.
 	Fixed bool
 	// Exact refuses columns and types of a table that exists that Schema does
@@ -59,12 +64,24 @@ func (f PartitionField) Name() string {
 // propertyTargetFile tells engines that compact how large files should be.
 const propertyTargetFile = "write.target-file-size-bytes"
 
+// propertyFormatVersion is the reserved property by which a table is created in
+// a format version (Iceberg spec, "Table Properties").
+const propertyFormatVersion = "format-version"
+
+// vectorProperties are those in which tables of profile v3-dv differ.
+var vectorProperties = map[string]string{
+	propertyFormatVersion: strconv.Itoa(vectorsVersion),
+	"write.delete.mode":   "merge-on-read",
+	"write.update.mode":   "merge-on-read",
+	"write.merge.mode":    "merge-on-read",
+}
+
 // strictProperties are the table properties of profile strict: what every
 // warehouse reads (invariant 7). Page version 1 and the absence of a
 // name-mapping property matter most: Snowflake fails on V2 pages, Unity
 // Catalog refuses the property.
 var strictProperties = map[string]string{
-	"format-version":                             "2",
+	propertyFormatVersion:                        strconv.Itoa(plainVersion),
 	"write.format.default":                       "parquet",
 	"write.parquet.compression-codec":            "zstd",
 	"write.parquet.page-version":                 "1",
@@ -115,6 +132,21 @@ func (d Definition) spec(schema *iceberg.Schema) (*iceberg.PartitionSpec, error)
 	return &spec, nil
 }
 
+// vectors tells whether the table's rows are taken out by deletion vectors. Of
+// one that only grows none are, so that it stays what every engine reads.
+func (d Definition) vectors() bool { return d.Vectors && len(d.Key) > 0 }
+
+// checkVersion refuses a table that was made under another profile: readers know
+// it as it is, and some fail on one that is upgraded in place.
+func (d Definition) checkVersion(v *evolver) {
+	switch have := v.from.Version(); {
+	case d.vectors() && have < vectorsVersion:
+		v.refuse("format version: the table has %d, and profile v3-dv needs %d; Calve upgrades no table that readers know: set the profile back to strict, or give the model a new name", have, vectorsVersion)
+	case !d.vectors() && have != plainVersion:
+		v.refuse("format version: the table has %d, and the project asks for %d; set the profile to v3-dv, or give the model a new name", have, plainVersion)
+	}
+}
+
 // firstPartitionFieldID: Iceberg spec, "Partition Evolution": ids are assigned
 // from 1000 so that they never meet those of columns.
 const firstPartitionFieldID = 1000
@@ -153,6 +185,9 @@ func (d Definition) createSpec(pipeline string) (catalog.CreateSpec, error) {
 		properties = map[string]string{}
 	}
 	maps.Copy(properties, strictProperties)
+	if d.vectors() {
+		maps.Copy(properties, vectorProperties)
+	}
 	properties[PropertyPipeline] = pipeline
 	if len(d.Key) > 0 {
 		text, _ := json.Marshal(d.Key) // strings always encode

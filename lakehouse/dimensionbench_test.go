@@ -51,14 +51,17 @@ type dimensionBench struct {
 	total         RewriteStats
 }
 
-func newDimensionBench(b *testing.B, members int, clustered bool) *dimensionBench {
+// dimensionLayout is how a dimension lies in files.
+type dimensionLayout struct{ clustered, vectors bool }
+
+func newDimensionBench(b *testing.B, members int, layout dimensionLayout) *dimensionBench {
 	d := &dimensionBench{B: b, rng: rand.New(rand.NewPCG(7, 7)), version: make([]uint16, members), now: 1_700_000_000_000_000}
 	d.zipf = newZipf(d.rng, members)
 	// The sizes of files follow the number of members, so that a smaller run has
 	// as many of them as ten million members have.
 	d.config = ChangeConfig{TargetBytes: int64(float64(keyedFileBytes) * min(1, float64(members)/10e6))}
-	definition := Definition{ID: catalog.Identifier{Namespace: "marts", Name: "dim_customer"}, Schema: dimensionSchema, Key: []string{"customer_key"}}
-	if clustered {
+	definition := Definition{ID: catalog.Identifier{Namespace: "marts", Name: "dim_customer"}, Schema: dimensionSchema, Key: []string{"customer_key"}, Vectors: layout.vectors}
+	if layout.clustered {
 		definition.Current = "is_current"
 	}
 	d.lake, d.start = benchLakeOf(b, definition)
@@ -208,6 +211,7 @@ func BenchmarkDimension(b *testing.B) {
 	}
 	for b.Loop() {
 		reportDimension(b, members)
+		reportVectors(b, members)
 	}
 }
 
@@ -218,9 +222,10 @@ func BenchmarkDimension(b *testing.B) {
 func BenchmarkFigureDimension(b *testing.B) {
 	for b.Loop() {
 		reportDimension(b, 400_000)
+		reportVectors(b, 2_000_000)
 		written := map[bool]int64{}
 		for _, clustered := range []bool{true, false} {
-			d := newDimensionBench(b, 40_000, clustered)
+			d := newDimensionBench(b, 40_000, dimensionLayout{clustered: clustered})
 			for range 20 {
 				d.change(10)
 			}
@@ -238,18 +243,28 @@ func BenchmarkFigureDimension(b *testing.B) {
 // ten. The first epoch of each share is not counted: it finds the members as they
 // were loaded.
 func reportDimension(b *testing.B, members int) {
-	d := newDimensionBench(b, members, true)
-	measure := func(percent, epochs int) float64 {
-		d.change(percent)
-		d.reset()
-		for range epochs {
-			d.change(percent)
-		}
-		return float64(d.changes) / d.cpu.Seconds()
-	}
-	b.ReportMetric(measure(1, 3), "dimension.cow.1pct.changes_per_cpu_second")
+	d := newDimensionBench(b, members, dimensionLayout{clustered: true})
+	b.ReportMetric(d.measure(1, 3), "dimension.cow.1pct.changes_per_cpu_second")
 	b.ReportMetric(d.total.ByteAmplification(), "dimension.write_amplification")
-	b.ReportMetric(measure(10, 2), "dimension.cow.10pct.changes_per_cpu_second")
+	b.ReportMetric(d.measure(10, 2), "dimension.cow.10pct.changes_per_cpu_second")
 	_, index := d.start.Tables[dimensionTable].IndexSize()
 	b.ReportMetric(float64(index)/float64(d.rows), "dimension.index.bytes_per_row")
+}
+
+// reportVectors measures the same under profile v3-dv, over enough epochs for
+// files to be folded: what is put off is part of the price.
+func reportVectors(b *testing.B, members int) {
+	d := newDimensionBench(b, members, dimensionLayout{clustered: true, vectors: true})
+	b.ReportMetric(d.measure(1, 20), "dimension.v3dv.changes_per_cpu_second")
+	b.ReportMetric(d.total.ByteAmplification(), "dimension.v3dv.write_amplification")
+}
+
+// measure is how many members that many epochs change in a second of a processor.
+func (d *dimensionBench) measure(percent, epochs int) float64 {
+	d.change(percent)
+	d.reset()
+	for range epochs {
+		d.change(percent)
+	}
+	return float64(d.changes) / d.cpu.Seconds()
 }

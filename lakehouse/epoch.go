@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -127,6 +128,9 @@ type TableChange struct {
 	SpecID   int       `json:"spec_id"`
 	Add      []File    `json:"add,omitempty"`
 	Replace  []string  `json:"replace,omitempty"` // data files that Add and ChangeFile supersede
+	// Vectors take rows out of data files that stay; absent for a table whose
+	// files are replaced instead.
+	Vectors *VectorFile `json:"vectors,omitempty"`
 	// ChangeFile names the (key, op, row) changes of a rewritten table, from
 	// which a commit re-plans on a head that another writer has moved.
 	ChangeFile *ChangeFile `json:"change_file,omitempty"`
@@ -143,6 +147,15 @@ type Counts struct {
 	Filtered int64  `json:"filtered"`
 }
 
+// uploaded are the objects that were put for a change, but for its change file.
+func (c *TableChange) uploaded() []File {
+	files := slices.Clone(c.Add)
+	if v := c.Vectors; v != nil {
+		files = append(files, File{Location: v.Location, Bytes: v.Bytes, SHA256: v.SHA256})
+	}
+	return files
+}
+
 // ChangeFile is a Parquet file of changes by key.
 type ChangeFile struct {
 	Location string `json:"location"`
@@ -156,8 +169,26 @@ type File struct {
 	Rows     int64  `json:"rows"`
 	SHA256   string `json:"sha256"`
 	// Entry is the manifest entry's data_file struct, Avro-encoded by the
-	// table's schema and partition spec (iceberg-go codec.EncodeDataFile,
-	// format version 2).
+	// table's schema, partition spec and format version (iceberg-go
+	// codec.EncodeDataFile).
+	Entry []byte `json:"entry"`
+}
+
+// VectorFile is a Puffin file of deletion vectors.
+type VectorFile struct {
+	Location string   `json:"location"`
+	Bytes    int64    `json:"bytes"`
+	SHA256   string   `json:"sha256"`
+	Vectors  []Vector `json:"vectors"`
+}
+
+// Vector is a deletion vector: which rows of a data file are not there any more.
+type Vector struct {
+	DataFile string `json:"data_file"`
+	// Replaces is the vector that the data file had, as location#offset; absent if
+	// it had none. A data file has one at most.
+	Replaces string `json:"replaces,omitempty"`
+	// Entry is the manifest entry's data_file struct, as File.Entry is.
 	Entry []byte `json:"entry"`
 }
 

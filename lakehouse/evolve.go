@@ -52,6 +52,7 @@ func (d Definition) Evolve(meta table.Metadata) (Evolution, error) {
 	if err := d.checkKey(v); err != nil {
 		return Evolution{}, err
 	}
+	d.checkVersion(v)
 	fields := v.fields("", meta.CurrentSchema().Fields(), want.Fields(), ownColumns(want.Fields()))
 	if h, w := describeSpec(meta.PartitionSpec(), meta.CurrentSchema()), describeSpec(*spec, want); h != w {
 		v.refuse("partition spec: the table has %s, the project declares %s; change the model back, or give it a new name", h, w)

@@ -43,9 +43,11 @@ func (x *indexes) of(id uuid.UUID) *tableIndex {
 type tableIndex struct {
 	mu sync.Mutex
 	indexed
-	written     map[string][]writtenGroup // by location; nil: given up
-	writtenKeys int
-	plain       []string // columns that no dictionary pays for, as far as is known
+	byRow          rowIndex                  // of a table with deletion vectors, instead
+	written        map[string][]writtenGroup // by location; nil: given up
+	writtenKeys    int
+	writtenVectors map[string]*positions // by id
+	plain          []string              // columns that no dictionary pays for, as far as is known
 }
 
 // indexed is what the index holds of one snapshot.
@@ -367,5 +369,5 @@ func (t *Table) IndexSize() (keys int, bytes int64) {
 	x := t.lake.indexes.of(t.UUID)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.keys.Len(), x.keys.Bytes()
+	return x.keys.Len() + x.byRow.keys.Len(), x.keys.Bytes() + x.byRow.keys.Bytes()
 }

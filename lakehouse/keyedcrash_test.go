@@ -134,13 +134,19 @@ func (w *world) tryChanges(ctx context.Context, l *Lake, s *Start, changes map[s
 }
 
 // death is where a process dies, and in which world.
-type death struct{ separate, compacts, after, clustered bool }
+type death struct{ separate, compacts, after, clustered, vectors bool }
 
 // A process dies at each write, from the upload to the end of the commit, while
 // another engine compacts or not; the next one carries on.
 func TestKeyedEpochSurvivesDeathAtEachWrite(t *testing.T) {
 	for _, c := range []death{
-		{false, false, false, false}, {false, true, true, false}, {true, true, false, true}, {true, false, true, true},
+		{},
+		{compacts: true, after: true},
+		{separate: true, compacts: true, clustered: true},
+		{separate: true, after: true, clustered: true},
+		{vectors: true},
+		{vectors: true, compacts: true, after: true},
+		{vectors: true, separate: true, compacts: true, clustered: true},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			t.Parallel()
@@ -160,7 +166,7 @@ func TestKeyedEpochSurvivesDeathAtEachWrite(t *testing.T) {
 // dieAt runs one death and tells whether it came to pass.
 func dieAt(t *testing.T, at int, c death) bool {
 	w := newWorld(t)
-	w.catalog.separate = c.separate
+	w.catalog.separate, w.vectors = c.separate, c.vectors
 	if w.clustered = c.clustered; c.clustered {
 		w.layout, w.flat = smallLayout, true
 	}
@@ -223,11 +229,11 @@ type story struct {
 }
 
 func TestKeyedTablesEqualAMap(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(32) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			s := &story{world: newWorld(t), rng: rand.New(rand.NewPCG(seed, 1)), want: map[string]members{membersTable: {}, regionsTable: {}}}
-			s.catalog.separate = seed%2 == 0
+			s.catalog.separate, s.vectors = seed%2 == 0, seed >= 20
 			if s.clustered = seed%4 > 1; seed%3 > 0 {
 				s.layout = smallLayout
 			}

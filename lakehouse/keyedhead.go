@@ -74,6 +74,7 @@ type applied struct {
 type made struct {
 	add     []File
 	replace []string
+	vectors *VectorFile
 	stats   RewriteStats
 }
 
@@ -81,6 +82,9 @@ type made struct {
 func (h *keyedHead) apply(ctx context.Context, a applied) (made, error) {
 	if err := a.changes.conform(ctx, h.table); err != nil {
 		return made{}, err
+	}
+	if h.table.vectors() {
+		return h.applyVectors(ctx, a)
 	}
 	groups, found, err := h.locate(ctx, a)
 	if err != nil {

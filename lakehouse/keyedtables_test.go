@@ -327,6 +327,12 @@ func TestRowsTellTheirEpoch(t *testing.T) {
 // decidedKeyed decides an epoch of a keyed table and does not commit it.
 func decidedKeyed(t *testing.T) (*world, *Epoch, members) {
 	w := newWorld(t)
+	e, want := w.decidedKeyed()
+	return w, e, want
+}
+
+func (w *world) decidedKeyed() (*Epoch, members) {
+	w.t.Helper()
 	l := w.lake("w1")
 	s := w.startKeyed(l)
 	want := members{}
@@ -334,7 +340,7 @@ func decidedKeyed(t *testing.T) (*world, *Epoch, members) {
 		want.apply(changes)
 		e := w.decideKeyed(l, s, membersTable, changes)
 		if s.Last == 2 {
-			return w, e, want
+			return e, want
 		}
 		w.commit(l, e)
 	}

@@ -15,10 +15,13 @@ type liveFile struct {
 	sequence int64
 }
 
-// liveFiles are the data files of a keyed table's head.
+// liveFiles are the data files of a keyed table's head, and the deletion vectors
+// of those that have one.
 type liveFiles struct {
 	manifests []liveManifest // those that name any, newest first
 	at        map[string]liveFile
+	deletes   []liveManifest
+	vectors   map[string]liveFile // by the location of the data file
 }
 
 // liveManifest is a manifest with the files that it adds or keeps.
@@ -27,8 +30,9 @@ type liveManifest struct {
 	files []liveFile
 }
 
-// totals are what summaries count.
-type totals struct{ files, rows, bytes int64 }
+// totals are what summaries count: data files and their rows, deletion vectors
+// and the rows that they take out, and the bytes of all of them.
+type totals struct{ files, rows, vectors, positions, bytes int64 }
 
 func (t *totals) add(data iceberg.DataFile) {
 	t.files++
@@ -36,17 +40,40 @@ func (t *totals) add(data iceberg.DataFile) {
 	t.bytes += data.FileSizeBytes()
 }
 
+// addVector counts a deletion vector, as which a part of a Puffin file counts.
+func (t *totals) addVector(data iceberg.DataFile) {
+	t.vectors++
+	t.positions += data.Count()
+	if size := data.ContentSizeInBytes(); size != nil {
+		t.bytes += *size
+	}
+}
+
 func (f *liveFiles) totals() (all totals) {
 	for _, file := range f.at {
 		all.add(file.data)
 	}
+	for _, m := range f.deletes {
+		for _, v := range m.files {
+			all.addVector(v.data)
+		}
+	}
 	return all
 }
 
-// has tells whether the head names all of some files.
-func (f *liveFiles) has(locations []string) bool {
-	for _, location := range locations {
+// allows tells whether the head names all files that a change replaces, and those
+// that it takes rows out of with the deletion vectors that they had.
+func (f *liveFiles) allows(c *TableChange) bool {
+	for _, location := range c.Replace {
 		if _, ok := f.at[location]; !ok {
+			return false
+		}
+	}
+	if c.Vectors == nil {
+		return true
+	}
+	for _, v := range c.Vectors.Vectors {
+		if _, ok := f.at[v.DataFile]; !ok || f.vectorOf(v.DataFile) != v.Replaces {
 			return false
 		}
 	}
@@ -75,11 +102,11 @@ func (l *fileLists) put(name string, files map[string][]liveFile) {
 	l.tables[name] = files
 }
 
-// liveFiles lists the data files of a keyed table's head. Delete files, which
-// only another writer can have made, are refused: rows that they delete would
-// come back with the next rewrite.
+// liveFiles lists the data files of a keyed table's head. Delete files that we
+// do not make are refused: rows that they delete would come back with the next
+// rewrite.
 func (l *Lake) liveFiles(ctx context.Context, name string, tbl *table.Table) (*liveFiles, error) {
-	out := &liveFiles{at: map[string]liveFile{}}
+	out := &liveFiles{at: map[string]liveFile{}, vectors: map[string]liveFile{}}
 	head := tbl.CurrentSnapshot()
 	if head == nil {
 		return out, nil
@@ -94,7 +121,8 @@ func (l *Lake) liveFiles(ctx context.Context, name string, tbl *table.Table) (*l
 	}
 	known, next := l.files.get(name), map[string][]liveFile{}
 	for _, m := range withFiles(manifests) {
-		if m.ManifestContent() != iceberg.ManifestContentData {
+		deletes := m.ManifestContent() != iceberg.ManifestContentData
+		if deletes && tbl.Metadata().Version() < vectorsVersion {
 			return nil, fmt.Errorf("%w: snapshot %d of %s has delete files, which make rows of other files invisible; have the engine that wrote them compact the table", ErrForeign, head.SnapshotID, name)
 		}
 		files, ok := known[m.FilePath()]
@@ -107,6 +135,12 @@ func (l *Lake) liveFiles(ctx context.Context, name string, tbl *table.Table) (*l
 			}
 		}
 		next[m.FilePath()] = files
+		if deletes {
+			if err := out.addVectors(name, liveManifest{m, files}); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		out.manifests = append(out.manifests, liveManifest{m, files})
 		for _, f := range files {
 			out.at[f.data.FilePath()] = f
@@ -114,6 +148,23 @@ func (l *Lake) liveFiles(ctx context.Context, name string, tbl *table.Table) (*l
 	}
 	l.files.put(name, next)
 	return out, nil
+}
+
+// addVectors takes in a delete manifest, all of whose entries must be deletion
+// vectors, of a data file each.
+func (f *liveFiles) addVectors(name string, m liveManifest) error {
+	f.deletes = append(f.deletes, m)
+	for _, v := range m.files {
+		of := v.data.ReferencedDataFile()
+		if v.data.FileFormat() != iceberg.PuffinFile || of == nil || v.data.ContentOffset() == nil {
+			return fmt.Errorf("%w: %s has the delete file %s, which is no deletion vector; have the engine that wrote it compact the table", ErrForeign, name, v.data.FilePath())
+		}
+		if before, twice := f.vectors[*of]; twice {
+			return fmt.Errorf("%w: data file %s of %s has two deletion vectors, %s and %s; roll the table back to before the writer that added the second", ErrForeign, *of, name, vectorID(before.data), vectorID(v.data))
+		}
+		f.vectors[*of] = v
+	}
+	return nil
 }
 
 // withFiles leaves out manifests that only say which files a snapshot before

@@ -67,7 +67,7 @@ func (p *producer) mergeGroup(group []iceberg.ManifestFile) (iceberg.ManifestFil
 		return nil, fmt.Errorf("open files of %v: %w", p.table.Identifier(), err)
 	}
 	var body bytes.Buffer
-	w, err := iceberg.NewManifestWriter(formatVersion, &body, p.meta.PartitionSpec(), p.meta.CurrentSchema(), p.id)
+	w, err := iceberg.NewManifestWriter(p.meta.Version(), &body, p.meta.PartitionSpec(), p.meta.CurrentSchema(), p.id)
 	if err != nil {
 		return nil, fmt.Errorf("begin merged manifest: %w", err)
 	}

@@ -15,7 +15,7 @@ import (
 
 // planOverwrite makes the snapshot in which an epoch's files stand for those
 // that they replace: a manifest with the new ones, the manifests that named old
-// ones written anew, and the others as they are.
+// ones written anew, and the others as they are. So for deletion vectors.
 func (l *Lake) planOverwrite(ctx context.Context, on base, e *Epoch, c *TableChange, files *liveFiles) (plan, error) {
 	p := l.producer(ctx, on, e)
 	sum := overwriteSum{before: files.totals(), partitions: map[string]bool{}}
@@ -42,7 +42,11 @@ func (l *Lake) planOverwrite(ctx context.Context, on base, e *Epoch, c *TableCha
 	if kept, err = p.merge(kept); err != nil {
 		return plan{}, err
 	}
-	list, err := p.writeList(slices.Concat(manifests, rewritten, kept))
+	deletes, err := p.deleteManifests(c, files, &sum)
+	if err != nil {
+		return plan{}, err
+	}
+	list, err := p.writeList(slices.Concat(manifests, rewritten, kept, deletes))
 	if err != nil {
 		return plan{}, err
 	}
@@ -136,7 +140,7 @@ type overwriteSum struct {
 func (s *overwriteSum) addFiles(meta table.Metadata, c *TableChange) error {
 	spec, schema := meta.PartitionSpecByID(c.SpecID), schemaByID(meta, c.SchemaID)
 	for _, f := range c.Add {
-		data, err := codec.DecodeDataFile(f.Entry, *spec, schema, formatVersion)
+		data, err := codec.DecodeDataFile(f.Entry, *spec, schema, meta.Version())
 		if err != nil {
 			return fmt.Errorf("decode entry of data file %s: %w", f.Location, err)
 		}
@@ -165,8 +169,6 @@ func describePartition(data iceberg.DataFile) string {
 func (s *overwriteSum) summary() *table.Summary {
 	properties := iceberg.Properties{
 		"changed-partition-count": strconv.Itoa(len(s.partitions)),
-		"total-delete-files":      "0",
-		"total-position-deletes":  "0",
 		"total-equality-deletes":  "0",
 	}
 	put := func(key string, value int64) { properties[key] = strconv.FormatInt(value, 10) }
@@ -180,12 +182,26 @@ func (s *overwriteSum) summary() *table.Summary {
 		put("deleted-records", s.removed.rows)
 		put("removed-files-size", s.removed.bytes)
 	}
+	if s.added.vectors > 0 {
+		put("added-delete-files", s.added.vectors)
+		put("added-dvs", s.added.vectors)
+		put("added-position-deletes", s.added.positions)
+		put("added-files-size", s.added.bytes)
+	}
+	if s.removed.vectors > 0 {
+		put("removed-delete-files", s.removed.vectors)
+		put("removed-dvs", s.removed.vectors)
+		put("removed-position-deletes", s.removed.positions)
+		put("removed-files-size", s.removed.bytes)
+	}
+	put("total-delete-files", s.before.vectors+s.added.vectors-s.removed.vectors)
+	put("total-position-deletes", s.before.positions+s.added.positions-s.removed.positions)
 	put("total-data-files", s.before.files+s.added.files-s.removed.files)
 	put("total-records", s.before.rows+s.added.rows-s.removed.rows)
 	put("total-files-size", s.before.bytes+s.added.bytes-s.removed.bytes)
 	operation := table.OpOverwrite
 	switch {
-	case s.removed.files == 0:
+	case s.removed.files+s.added.vectors == 0:
 		operation = table.OpAppend
 	case s.added.files == 0:
 		operation = table.OpDelete

@@ -106,13 +106,14 @@ func checkForeign(id string, meta table.Metadata) error {
 	return nil
 }
 
-// compacted: the same rows were written to other files.
+// compacted: the same rows were written to other files, but for those that a
+// deletion vector, which went with its file, had taken out.
 func compacted(s *table.Summary) bool {
 	if s.Operation != table.OpReplace {
 		return false
 	}
-	added, deleted := s.Properties["added-records"], s.Properties["deleted-records"]
-	return added == deleted || added == "" && deleted == "0" || added == "0" && deleted == ""
+	rows := func(key string) int64 { return count(s.Properties, key) }
+	return rows("added-records")-rows("added-position-deletes") == rows("deleted-records")-rows("removed-position-deletes")
 }
 
 // newestOurs walks from the head of main to the newest retained ancestor that

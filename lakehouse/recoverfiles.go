@@ -289,7 +289,7 @@ func nullsOf(meta table.Metadata, c *TableChange) (map[int]int64, error) {
 	}
 	nulls := map[int]int64{}
 	for _, f := range c.Add {
-		file, err := codec.DecodeDataFile(f.Entry, *spec, schema, formatVersion)
+		file, err := codec.DecodeDataFile(f.Entry, *spec, schema, meta.Version())
 		if err != nil {
 			return nil, fmt.Errorf("decode entry of data file %s: %w", f.Location, err)
 		}

@@ -85,11 +85,7 @@ func (l *Lake) planReplace(ctx context.Context, tbl *table.Table, epoch int64, c
 	if err != nil {
 		return table.TableCommit{}, err
 	}
-	schemaID := meta.CurrentSchema().ID
-	snapshot := &table.Snapshot{
-		SnapshotID: p.id, ParentSnapshotID: p.parentID(), SequenceNumber: p.sequence(), TimestampMs: p.timestamp(time.Now()),
-		ManifestList: list, Summary: p.replaceSummary(c.Add, files), SchemaID: &schemaID,
-	}
+	snapshot := p.snapshot(list, p.replaceSummary(c.Add, files))
 	return table.TableCommit{
 		Identifier: tbl.Identifier(),
 		Requirements: []table.Requirement{
@@ -139,7 +135,7 @@ func (p *producer) rewrite(m iceberg.ManifestFile, entries []iceberg.ManifestEnt
 		return nil, fmt.Errorf("%w: manifest %s is of partition spec %d, which the table lacks", ErrForeign, m.FilePath(), m.PartitionSpecID())
 	}
 	var body bytes.Buffer
-	w, err := iceberg.NewManifestWriter(formatVersion, &body, *spec, p.meta.CurrentSchema(), p.id)
+	w, err := iceberg.NewManifestWriter(p.meta.Version(), &body, *spec, p.meta.CurrentSchema(), p.id)
 	if err != nil {
 		return nil, fmt.Errorf("begin manifest: %w", err)
 	}

@@ -24,7 +24,7 @@ type replanned struct {
 }
 
 // planKeyed plans the commit of a keyed table's change. Where the head still has
-// all files that the record replaces, nothing but compaction of others has
+// all files and deletion vectors that the record replaces, nothing but compaction of others has
 // happened since, and it is planned as recorded. Else the change file is applied
 // to the head as it is now. The files of plans that came to nothing are orphans,
 // which nobody deletes here (invariant 5).
@@ -36,7 +36,7 @@ func (l *Lake) planKeyed(ctx context.Context, on base, e *Epoch, c *TableChange,
 	if err != nil {
 		return plan{}, err
 	}
-	if latest := r.latest[c.Table]; latest != nil && head.files.has(latest.change.Replace) && onlyCompacted(on.Metadata(), latest.on) {
+	if latest := r.latest[c.Table]; latest != nil && head.files.allows(&latest.change) && onlyCompacted(on.Metadata(), latest.on) {
 		return l.planOverwrite(ctx, on, e, &latest.change, head.files)
 	}
 	stands, err := l.stands(ctx, head, c, r)
@@ -63,13 +63,13 @@ func (l *Lake) planKeyed(ctx context.Context, on base, e *Epoch, c *TableChange,
 
 // stands tells whether a change can be committed as it was recorded.
 func (l *Lake) stands(ctx context.Context, head *keyedHead, c *TableChange, r *replans) (bool, error) {
-	if !head.files.has(c.Replace) || !onlyCompacted(head.loaded.Metadata(), 0) {
+	if !head.files.allows(c) || !onlyCompacted(head.loaded.Metadata(), 0) {
 		return false, nil
 	}
 	if !r.looked || c.ChangeFile == nil {
 		return true, nil
 	}
-	for _, f := range c.Add {
+	for _, f := range c.uploaded() {
 		problem, err := l.absent(ctx, f)
 		if err != nil {
 			return false, err
@@ -125,6 +125,6 @@ func (l *Lake) replan(ctx context.Context, head *keyedHead, e *Epoch, c *TableCh
 	l.logger.Info("another writer moved the rows of a table, applied the epoch's changes to it again", "table", c.Table, "epoch", e.Number,
 		"files", len(made.add), "replaced", len(made.replace))
 	again := *c
-	again.SchemaID, again.Add, again.Replace = head.table.schema.ID, made.add, made.replace
+	again.SchemaID, again.Add, again.Replace, again.Vectors = head.table.schema.ID, made.add, made.replace, made.vectors
 	return &again, nil
 }

@@ -243,9 +243,6 @@ func splice(rows, changes arrow.RecordBatch, updates, order []int, mem memory.Al
 	return record.Take(both, order, mem)
 }
 
-// restRows is how many new rows are gathered at once.
-const restRows = 16 << 10
-
 // rest writes the rows whose keys the table does not have, and those that left
 // their files.
 func (w *rewrite) rest(ctx context.Context) error {
@@ -265,18 +262,7 @@ func (w *rewrite) rest(ctx context.Context) error {
 			return err
 		}
 	}
-	for part := range slices.Chunk(rest, restRows) {
-		rows, err := record.Take(w.changes.rows, part, w.config.Allocator)
-		if err != nil {
-			return fmt.Errorf("gather new rows of %s: %w", w.table.ID, err)
-		}
-		err = w.writer.write(ctx, rows)
-		rows.Release()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.changes.write(ctx, w.writer, rest)
 }
 
 // inOrder sorts locations by age of the file.

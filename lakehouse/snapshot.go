@@ -14,9 +14,13 @@ import (
 	"github.com/apache/iceberg-go/table"
 )
 
-// formatVersion is the Iceberg format version of every table under profile
-// strict.
-const formatVersion = 2
+// Iceberg format versions of the tables that we write: those whose rows are taken
+// out by deletion vectors are of version 3, and all others of version 2, which
+// every warehouse reads (invariant 7).
+const (
+	plainVersion   = 2
+	vectorsVersion = 3
+)
 
 // plan is one table's part of a commit: the snapshot that a head becomes.
 type plan struct {
@@ -51,19 +55,10 @@ func (l *Lake) producer(ctx context.Context, on base, e *Epoch) *producer {
 }
 
 // plan makes the commit of a snapshot whose manifest list is written.
-func (p *producer) plan(on base, c *TableChange, e *Epoch, list string, summary *table.Summary) plan {
+func (p *producer) plan(on base, c *TableChange, e *Epoch, list written, summary *table.Summary) plan {
 	progress := Progress{Pipeline: e.Pipeline, Epoch: e.Number, SnapshotID: p.id, SequenceNumber: p.sequence()}
 	summary.Properties[PropertyEpoch] = progress.encode()
-	schemaID := p.meta.CurrentSchema().ID // which may have more than the files do
-	snapshot := &table.Snapshot{
-		SnapshotID:       p.id,
-		ParentSnapshotID: p.parentID(),
-		SequenceNumber:   progress.SequenceNumber,
-		TimestampMs:      p.timestamp(time.Now()),
-		ManifestList:     list,
-		Summary:          summary,
-		SchemaID:         &schemaID,
-	}
+	snapshot := p.snapshot(list, summary)
 	updates := p.updates(snapshot, progress)
 	if on.loaded {
 		updates = append(updates, p.expiry(snapshot)...)
@@ -71,6 +66,25 @@ func (p *producer) plan(on base, c *TableChange, e *Epoch, list string, summary 
 	return plan{name: c.Table, base: on, commit: table.TableCommit{
 		Identifier: on.Identifier(), Requirements: p.requirements(c), Updates: updates,
 	}}
+}
+
+// snapshot is the new one.
+func (p *producer) snapshot(list written, summary *table.Summary) *table.Snapshot {
+	schemaID := p.meta.CurrentSchema().ID // which may have more than the files do
+	s := &table.Snapshot{
+		SnapshotID:       p.id,
+		ParentSnapshotID: p.parentID(),
+		SequenceNumber:   p.sequence(),
+		TimestampMs:      p.timestamp(time.Now()),
+		ManifestList:     list.location,
+		Summary:          summary,
+		SchemaID:         &schemaID,
+	}
+	if list.rows != nil {
+		first := p.meta.NextRowID()
+		s.FirstRowID, s.AddedRows = &first, list.rows
+	}
+	return s
 }
 
 // requirements are what the commit was planned on: it is refused if anything
@@ -120,12 +134,12 @@ func (p *producer) manifest(c *TableChange) (iceberg.ManifestFile, error) {
 		return nil, fmt.Errorf("%w: %s no longer has schema %d or partition spec %d of the epoch's files", ErrForeign, c.Table, c.SchemaID, c.SpecID)
 	}
 	var body bytes.Buffer
-	w, err := iceberg.NewManifestWriter(formatVersion, &body, *spec, schema, p.id)
+	w, err := iceberg.NewManifestWriter(p.meta.Version(), &body, *spec, schema, p.id)
 	if err != nil {
 		return nil, fmt.Errorf("begin manifest of %s: %w", c.Table, err)
 	}
 	for _, f := range c.Add {
-		file, err := codec.DecodeDataFile(f.Entry, *spec, schema, formatVersion)
+		file, err := codec.DecodeDataFile(f.Entry, *spec, schema, p.meta.Version())
 		if err != nil {
 			return nil, fmt.Errorf("decode entry of data file %s: %w", f.Location, err)
 		}
@@ -149,14 +163,14 @@ func (p *producer) writeManifest(w *iceberg.ManifestWriter, body *bytes.Buffer, 
 	if err != nil {
 		return nil, fmt.Errorf("describe manifest %s: %w", location, err)
 	}
-	return repairBounds(manifest), nil
+	return repairBounds(p.meta.Version(), manifest), nil
 }
 
 // repairBounds gives a partition field whose values are all empty strings an
 // empty bound instead of a null one. iceberg-go v0.7.0 writes null, and a
 // reader takes a null bound for "no value", so that a filter on the column
 // would find nothing in the whole manifest.
-func repairBounds(m iceberg.ManifestFile) iceberg.ManifestFile {
+func repairBounds(version int, m iceberg.ManifestFile) iceberg.ManifestFile {
 	partitions := m.Partitions()
 	repaired := false
 	for i := range partitions {
@@ -174,7 +188,7 @@ func repairBounds(m iceberg.ManifestFile) iceberg.ManifestFile {
 	if !repaired {
 		return m
 	}
-	return iceberg.NewManifestFile(formatVersion, m.FilePath(), m.Length(), m.PartitionSpecID(), m.SnapshotID()).
+	return iceberg.NewManifestFile(version, m.FilePath(), m.Length(), m.PartitionSpecID(), m.SnapshotID()).
 		Content(m.ManifestContent()).
 		AddedFiles(m.AddedDataFiles()).AddedRows(m.AddedRows()).
 		ExistingFiles(m.ExistingDataFiles()).ExistingRows(m.ExistingRows()).
@@ -182,45 +196,64 @@ func repairBounds(m iceberg.ManifestFile) iceberg.ManifestFile {
 		Partitions(partitions).Build()
 }
 
-func (p *producer) manifestList(added iceberg.ManifestFile) (string, error) {
+func (p *producer) manifestList(added iceberg.ManifestFile) (written, error) {
 	manifests := []iceberg.ManifestFile{added}
 	if head := p.meta.CurrentSnapshot(); head != nil {
 		fs, err := p.table.FS(p.ctx)
 		if err != nil {
-			return "", fmt.Errorf("open files of %v: %w", p.table.Identifier(), err)
+			return written{}, fmt.Errorf("open files of %v: %w", p.table.Identifier(), err)
 		}
 		present, err := head.Manifests(fs)
 		if err != nil {
-			return "", fmt.Errorf("read manifest list %s: %w", head.ManifestList, err)
+			return written{}, fmt.Errorf("read manifest list %s: %w", head.ManifestList, err)
 		}
 		if present, err = p.merge(withFiles(present)); err != nil {
-			return "", err
+			return written{}, err
 		}
 		manifests = append(manifests, present...)
 	}
 	return p.writeList(manifests)
 }
 
-// writeList puts a manifest list.
-func (p *producer) writeList(manifests []iceberg.ManifestFile) (string, error) {
+// written is a manifest list that was put.
+type written struct {
+	location string
+	rows     *int64 // ids that it gave to rows; nil before format version 3
+}
+
+// writeList puts a manifest list. In format version 3 it gives ids to the rows of
+// manifests that have none (Iceberg spec, "Row Lineage").
+func (p *producer) writeList(manifests []iceberg.ManifestFile) (written, error) {
 	var body bytes.Buffer
-	w, err := iceberg.NewManifestListWriterV2(&body, p.id, p.sequence(), p.parentID())
+	w, err := p.listWriter(&body)
 	if err != nil {
-		return "", fmt.Errorf("begin manifest list: %w", err)
+		return written{}, fmt.Errorf("begin manifest list: %w", err)
 	}
 	if err := w.AddManifests(manifests); err != nil {
-		return "", fmt.Errorf("add manifests to list: %w", err)
+		return written{}, fmt.Errorf("add manifests to list: %w", err)
 	}
 	if err := w.Close(); err != nil {
-		return "", fmt.Errorf("end manifest list: %w", err)
+		return written{}, fmt.Errorf("end manifest list: %w", err)
 	}
 	// BigQuery finds a manifest list by the name prefix "snap-".
 	name := p.names.Next()
 	location := fmt.Sprintf("%s/metadata/snap-%d-%s.avro", p.meta.Location(), p.id, name)
 	if err := p.lake.store.Put(p.ctx, location, body.Bytes()); err != nil {
-		return "", fmt.Errorf("write manifest list %s: %w", location, err)
+		return written{}, fmt.Errorf("write manifest list %s: %w", location, err)
 	}
-	return location, nil
+	list := written{location: location}
+	if next := w.NextRowID(); next != nil {
+		given := *next - p.meta.NextRowID()
+		list.rows = &given
+	}
+	return list, nil
+}
+
+func (p *producer) listWriter(body *bytes.Buffer) (*iceberg.ManifestListWriter, error) {
+	if p.meta.Version() >= vectorsVersion {
+		return iceberg.NewManifestListWriterV3(body, p.id, p.sequence(), p.meta.NextRowID(), p.parentID())
+	}
+	return iceberg.NewManifestListWriterV2(body, p.id, p.sequence(), p.parentID())
 }
 
 func (p *producer) sequence() int64 { return p.meta.LastSequenceNumber() + 1 }

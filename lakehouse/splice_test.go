@@ -123,7 +123,7 @@ func TestSplicedFilesSayWhatTheyHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range after.Add {
-		entry, err := codec.DecodeDataFile(f.Entry, opened.spec, opened.schema, formatVersion)
+		entry, err := codec.DecodeDataFile(f.Entry, opened.spec, opened.schema, opened.version)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -62,7 +62,7 @@ func Summarize(id catalog.Identifier, meta table.Metadata) Summary {
 		s.Snapshots = append(s.Snapshots, summarizeSnapshot(snapshot))
 	}
 	if head := meta.CurrentSnapshot(); head != nil && head.Summary != nil {
-		s.Rows = count(head.Summary.Properties, "total-records")
+		s.Rows = count(head.Summary.Properties, "total-records") - count(head.Summary.Properties, "total-position-deletes")
 		s.Files = count(head.Summary.Properties, "total-data-files")
 		s.Bytes = count(head.Summary.Properties, "total-files-size")
 	}

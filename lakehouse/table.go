@@ -2,6 +2,7 @@ package lakehouse
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/iceberg-go"
@@ -19,6 +20,7 @@ type Table struct {
 	Progress Progress // when opened
 
 	location   string
+	version    int // of the Iceberg format
 	schema     *iceberg.Schema
 	spec       iceberg.PartitionSpec
 	properties iceberg.Properties
@@ -58,6 +60,7 @@ func (l *Lake) tableWith(id catalog.Identifier, tbl *table.Table, own *iceberg.S
 		UUID:       meta.TableUUID(),
 		Progress:   progress,
 		location:   meta.Location(),
+		version:    meta.Version(),
 		schema:     own,
 		spec:       meta.PartitionSpec(),
 		properties: meta.Properties(),
@@ -82,6 +85,26 @@ func (t *Table) Change(prev int64, files []File, counts ...Counts) TableChange {
 		Add:      files,
 		Counts:   counts,
 	}
+}
+
+// vectors tells whether rows are taken out by deletion vectors, and not by writing
+// their files anew.
+func (t *Table) vectors() bool { return t.version >= vectorsVersion }
+
+// withLineage is the table with the columns of row lineage, which a data file has
+// whose rows were in others before; without statistics, which nobody asks for.
+func (t *Table) withLineage() (*Table, error) {
+	lineaged := *t
+	lineaged.schema = iceberg.SchemaWithRowLineage(t.schema)
+	var err error
+	if lineaged.arrow, err = table.SchemaToArrowSchema(lineaged.schema, nil, true, false); err != nil {
+		return nil, fmt.Errorf("convert schema of %s: %w", t.ID, err)
+	}
+	lineaged.properties = maps.Clone(t.properties)
+	for _, column := range []string{iceberg.RowIDColumnName, iceberg.LastUpdatedSequenceNumberColumnName} {
+		lineaged.properties[table.MetricsModeColumnConfPrefix+"."+column] = "none"
+	}
+	return &lineaged, nil
 }
 
 // Key names the columns of a keyed table's key; nil for a table that only grows.

@@ -42,25 +42,33 @@ const scanRows = 16 << 10
 
 // scanFiles reads columns of some files; no columns are all of them.
 func scanFiles(ctx context.Context, tbl *table.Table, tasks []table.FileScanTask, columns []string, visit func(*columnReader) error) error {
-	ctx, cancel := context.WithCancel(ctx) // a visit that fails leaves readers behind
-	defer cancel()
 	options := []table.ScanOption{table.WithArrowBatchSize(scanRows)}
 	if len(columns) > 0 {
 		options = append(options, table.WithSelectedFields(columns...))
 	}
-	_, batches, err := tbl.Scan(options...).ReadTasks(ctx, tasks)
-	if err != nil {
+	if err := readTasks(ctx, tbl.Scan(options...), tasks, visit); err != nil {
 		return fmt.Errorf("scan %v: %w", tbl.Identifier(), err)
+	}
+	return nil
+}
+
+// readTasks reads what a scan selects of some files.
+func readTasks(ctx context.Context, scan *table.Scan, tasks []table.FileScanTask, visit func(*columnReader) error) error {
+	ctx, cancel := context.WithCancel(ctx) // a visit that fails leaves readers behind
+	defer cancel()
+	_, batches, err := scan.ReadTasks(ctx, tasks)
+	if err != nil {
+		return err
 	}
 	for batch, err := range batches {
 		if err != nil {
-			return fmt.Errorf("scan %v: %w", tbl.Identifier(), err)
+			return err
 		}
 		r := &columnReader{batch: batch}
 		err = visit(r)
 		batch.Release()
 		if err = cmp.Or(r.err, err); err != nil {
-			return fmt.Errorf("scan %v: %w", tbl.Identifier(), err)
+			return err
 		}
 	}
 	return nil

@@ -195,7 +195,7 @@ func TestDataFilesAreReadableByAll(t *testing.T) {
 
 func decodeEntry(t *testing.T, tbl *Table, f File) iceberg.DataFile {
 	t.Helper()
-	data, err := codec.DecodeDataFile(f.Entry, tbl.spec, tbl.schema, formatVersion)
+	data, err := codec.DecodeDataFile(f.Entry, tbl.spec, tbl.schema, tbl.version)
 	if err != nil {
 		t.Fatal(err)
 	}

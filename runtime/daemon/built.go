@@ -17,7 +17,7 @@ func built() []project.Feature {
 		"encoding":         encodings,
 		"schema_registry":  {""},
 		"partition_by":     {"identity", "year", "month", "day", "hour", "bucket", "truncate"},
-		"profile":          {"strict"},
+		"profile":          {"strict", "v3-dv"},
 		"limits":           {"max_dead_ratio", "memory"},
 		"catalog":          {"embedded", "rest"},
 		"materialized":     {"table"},

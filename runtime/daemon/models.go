@@ -30,7 +30,9 @@ func definitions(p *project.Project) ([]lakehouse.Definition, error) {
 	}
 	for i := range keyed {
 		if k := &keyed[i]; k.Materialized == project.MaterializedTable {
-			all = append(all, keyedDefinition(k))
+			d := keyedDefinition(k)
+			d.Vectors = p.Profile == project.ProfileV3DV
+			all = append(all, d)
 		}
 	}
 	return append(all, lakehouse.DeadLettersDefinition(p.Name), lakehouse.AuditDefinition(p.Name)), nil
