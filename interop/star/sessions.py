@@ -2,6 +2,8 @@
 of them must not show. A session answers with rows as tuples: times in µs since 1970
 UTC, dates in days."""
 
+import collections
+
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog import load_catalog
@@ -84,6 +86,20 @@ class Spark(Queries):
 
     def query(self, text):
         return self.session.sql(text).toArrow()
+
+    def vectors(self, table):
+        """What of a table's delete files and row ids is not as format version 3 wants
+        it, and how many deletion vectors there are. No other engine shows them."""
+        data = {path for (path,) in tuples(self.query(f"SELECT file_path FROM lake.{table}.data_files"))}
+        deletes = tuples(self.query(f"SELECT file_format, referenced_data_file FROM lake.{table}.delete_files"))
+        found = [f"a delete file is of format {kind}" for kind, _ in deletes if kind != "PUFFIN"]
+        for path, times in collections.Counter(of for _, of in deletes).items():
+            if times > 1 or path not in data:
+                found.append(f"{times} vectors are of {path}, which the table {'has' if path in data else 'lacks'}")
+        [(ids, rows)] = tuples(self.query(f"SELECT count(DISTINCT _row_id), count(*) FROM lake.{table}"))
+        if ids != rows:
+            found.append(f"{rows} rows have {ids} ids")
+        return found, len(deletes)
 
 
 class PyIceberg:

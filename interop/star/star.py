@@ -1,7 +1,8 @@
 """Runs calve over random changes, an epoch at a time, and compares its dimensions and
 facts after each with a model, as one session of each engine reads them.
 
-    star.py --catalog URI --project FOLDER [--epochs N | --long] [--seed N] [--engines ENGINE...]
+    star.py --catalog URI --project FOLDER [--profile strict|v3-dv] [--epochs N | --long] [--seed N]
+        [--engines ENGINE...]
 """
 
 import argparse
@@ -29,13 +30,16 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--catalog", required=True)
     arguments.add_argument("--project", required=True)
+    arguments.add_argument("--profile", choices=("strict", "v3-dv"), default="strict", help="of the project")
     arguments.add_argument("--epochs", type=int, default=20)
     arguments.add_argument("--long", action="store_true", help=f"{LONG} epochs")
     arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     arguments.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     options = arguments.parse_args()
+    if options.profile == "v3-dv" and "spark" not in options.engines:
+        arguments.error("Spark alone shows deletion vectors: --engines needs spark")
     epochs = LONG if options.long else options.epochs
-    print(f"star: {epochs} epochs, seed {options.seed}", flush=True)
+    print(f"star: profile {options.profile}, {epochs} epochs, seed {options.seed}", flush=True)
 
     run = Run(options, random.Random(options.seed))
     for epoch in range(1, epochs + 1):
@@ -121,7 +125,11 @@ class Run:
 
     def look_at_files(self):
         for table in sessions.COLUMNS:
-            found, self.seen[f"rewrites of {table}"] = self.lake.deletes(table)
+            if self.options.profile == "strict":
+                found, self.seen[f"rewrites of {table}"] = self.lake.deletes(table)
+            else:
+                found, vectors = self.engines["spark"].vectors(table)
+                self.seen[f"deletion vectors of {table}"] += vectors
             for what in found:
                 yield f"{table}: {what}"
         if (epochs := self.lake.epochs()) != self.world.epoch:

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/calvelake/calve/runtime/project"
 )
 
 // trade is a random stream of changes of customers and of orders, and the star that
@@ -150,19 +152,35 @@ func (r *trade) facts() []string {
 	return lines
 }
 
+// withProfile is a project whose tables are of a profile.
+func withProfile(t *testing.T, p *project.Project, profile string) *project.Project {
+	t.Helper()
+	file := filepath.Join(p.Dir, "calve.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, append(text, "profile: "+profile+"\n"...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return reload(t, p)
+}
+
 // Whatever order changes and orders come in, wherever runs are stopped, and whether
 // or not the machine keeps its copy of the state, each order refers to the version
 // that was in force.
 func TestOrdersReferToVersionsWhateverComesFirst(t *testing.T) {
 	for seed, hardDeletes := range []string{"new_record", "invalidate", "ignore"} {
-		t.Run(hardDeletes, func(t *testing.T) { tradeOnce(t, hardDeletes, uint64(seed)) })
+		t.Run(hardDeletes, func(t *testing.T) { tradeOnce(t, hardDeletes, "strict", uint64(seed)) })
 	}
+	t.Run("deletion vectors", func(t *testing.T) { tradeOnce(t, "invalidate", "v3-dv", 9) })
 }
 
-func tradeOnce(t *testing.T, hardDeletes string, seed uint64) {
+func tradeOnce(t *testing.T, hardDeletes, profile string, seed uint64) {
 	const runs = 4
 	dir := t.TempDir()
 	p := starSetup{dimension: "hard_deletes: " + hardDeletes + "\nlate_changes: 90d\n", fact: strings.Replace(ordersOfCustomers, "30d", "90d", 1)}.load(t, dir)
+	p = withProfile(t, p, profile)
 	r := &trade{Rand: rand.New(rand.NewPCG(seed, 7)), hardDeletes: hardDeletes}
 	for i := range runs {
 		customers, orders := r.next()

@@ -15,7 +15,7 @@ import (
 // WarehouseProject is what SQL for warehouses is written of: a project's tables as
 // it declares them. Nothing is opened.
 func WarehouseProject(p *project.Project) (warehousesql.Project, error) {
-	out := warehousesql.Project{Name: p.Name, Warehouse: p.Connections.Warehouse.Location, Catalog: warehouseCatalog(p)}
+	out := warehousesql.Project{Name: p.Name, Warehouse: p.Connections.Warehouse.Location, Catalog: warehouseCatalog(p), Vectors: p.Profile == project.ProfileV3DV}
 	if err := checkBuilt(p); err != nil {
 		return out, err
 	}

@@ -33,6 +33,7 @@ type Project struct {
 	Name      string
 	Catalog   Catalog
 	Warehouse string // where the tables' files are
+	Vectors   bool   // tables whose rows change have deletion vectors
 	Tables    []Table
 }
 
@@ -118,6 +119,9 @@ func Render(p Project, target Target, model string) ([]Statement, error) {
 	r := renderer{dialect: d, project: p}
 	shown := slices.DeleteFunc(slices.Clone(p.Tables), func(t Table) bool { return model != "" && t.Model != model })
 	all := d.attach(r, shown)
+	if p.Vectors {
+		all[0].Note = strings.TrimSpace(vectorsNote[target] + " " + all[0].Note)
+	}
 	for _, t := range shown {
 		all = append(all, r.views(t)...)
 	}
@@ -131,6 +135,14 @@ func Render(p Project, target Target, model string) ([]Statement, error) {
 		}
 	}
 	return all, nil
+}
+
+// vectorsNote is from which version on an engine reads tables with deletion vectors.
+var vectorsNote = map[Target]string{
+	Snowflake:  "The project's profile is v3-dv: its tables have deletion vectors of Iceberg format version 3, which Snowflake reads.",
+	BigQuery:   "The project's profile is v3-dv: its tables have deletion vectors of Iceberg format version 3, which BigQuery reads as a preview.",
+	Databricks: "The project's profile is v3-dv: its tables have deletion vectors of Iceberg format version 3, which Databricks Runtime 18 and newer read.",
+	DuckDB:     "The project's profile is v3-dv: its tables have deletion vectors of Iceberg format version 3, which DuckDB 1.5.3 and newer read.",
 }
 
 func listed[T ~string](names []T) string {

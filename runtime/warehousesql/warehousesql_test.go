@@ -131,3 +131,20 @@ func TestWhatCannotBeRenderedIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// Who attaches tables with deletion vectors is told first what they need.
+func TestDeletionVectorsAreTold(t *testing.T) {
+	for _, target := range warehousesql.Targets() {
+		for _, vectors := range []bool{false, true} {
+			p := shop()
+			p.Vectors = vectors
+			all, err := warehousesql.Render(p, target, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if told := strings.Contains(all[0].Note, "v3-dv"); told != vectors {
+				t.Errorf("%s, vectors %v: the first note is %q", target, vectors, all[0].Note)
+			}
+		}
+	}
+}
