@@ -221,7 +221,7 @@ func BenchmarkDimension(b *testing.B) {
 // ten.
 func BenchmarkFigureDimension(b *testing.B) {
 	for b.Loop() {
-		reportDimension(b, 400_000)
+		reportDimension(b, 1_000_000)
 		reportVectors(b, 2_000_000)
 		written := map[bool]int64{}
 		for _, clustered := range []bool{true, false} {
