@@ -110,6 +110,18 @@ func (r *RequestResult) Count(op record.Op) {
 	}
 }
 
+// Join adds what became of another model for the same request.
+func (r *RequestResult) Join(other RequestResult) {
+	r.Replayed += other.Replayed
+	r.Refused += other.Refused
+	r.Filtered += other.Filtered
+	r.Discarded += other.Discarded
+	r.NoModel += other.NoModel
+	r.Created += other.Created
+	r.Updated += other.Updated
+	r.Deleted += other.Deleted
+}
+
 // Encode renders the result for a Request's Cursor.
 func (r RequestResult) Encode() string {
 	text, _ := json.Marshal(r) // integers always encode

@@ -39,12 +39,15 @@ func newReconcile(s *settings) *cobra.Command {
 	var o reconcileOptions
 	cmd := &cobra.Command{
 		Use:   "reconcile",
-		Short: "Make the rows of a session or fact model anew, late events included",
+		Short: "Make the rows of a keyed model anew, late events and changes included",
 		Long: `Ask the pipeline's writer to make the rows of one keyed model anew from the tables
 of the models that it reads, as if no event had come late. The writer does so beside
 its other work, over as many epochs as it takes, and goes on where it was if it is
 stopped. Until it is done the model's table stays as it is; then one epoch changes
 the rows that are wrong, and no others. A session keeps its key.
+
+With a dimension the facts and bridges that have keys of it are made anew too, and
+shown in the same epoch. The counts are of all of them.
 
 Dead letters of the model whose rows are in the table then are closed as replayed.
 Letters that it still cannot take stay open.
@@ -54,7 +57,7 @@ temporary folder, and what would change is counted. It takes about as long as th
 reconciliation itself, and needs no Kafka.`,
 		Example: `  calve reconcile --project shop --model int_sessions --dry-run
   calve reconcile --project shop --model int_sessions --yes --wait
-  calve reconcile --project shop --model fct_orders --yes --output json`,
+  calve reconcile --project shop --model dim_customers --yes --output json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, logger, err := s.begin()

@@ -47,8 +47,8 @@ func OpenReconciliation(ctx context.Context, p *project.Project, model string, l
 }
 
 // reconcilable are the kinds of models whose rows can be made anew while others
-// go on.
-var reconcilable = []project.Kind{project.KindSession, project.KindFact}
+// go on: those that read any.
+var reconcilable = []project.Kind{project.KindSession, project.KindFact, project.KindDimension, project.KindBridge, project.KindMap}
 
 func checkReconciled(p *project.Project, model string) error {
 	i := slices.IndexFunc(p.Models, func(m project.Model) bool { return m.Name == model })
@@ -58,7 +58,7 @@ func checkReconciled(p *project.Project, model string) error {
 	case p.Models[i].Kind == project.KindStaging:
 		return fmt.Errorf("%w: model %s is of kind staging, and keeps no state; dead letters of it are replayed with calve dlq replay", pipeline.ErrNotReconciled, model)
 	case !slices.Contains(reconcilable, p.Models[i].Kind):
-		return fmt.Errorf("%w: model %s is of kind %s; begin it anew with calve run --reset-model %s, and with it the facts that refer to it", pipeline.ErrNotReconciled, model, p.Models[i].Kind, model)
+		return fmt.Errorf("%w: model %s is of kind %s, and reads no other model", pipeline.ErrNotReconciled, model, p.Models[i].Kind)
 	}
 	return nil
 }
@@ -92,11 +92,15 @@ func (r *Reconciliation) DryRun(ctx context.Context) (_ lakehouse.RequestResult,
 		with.registry.pin(start.Plugins)
 	}
 	defer func() { err = errors.Join(err, with.close()) }()
-	plugged, err := startModels(ctx, r.project, with, start, []string{r.model})
+	anew, err := r.anew()
 	if err != nil {
 		return none, err
 	}
-	keyed, err := r.keyed(ctx, plugged, start)
+	plugged, err := startModels(ctx, r.project, with, start, anew)
+	if err != nil {
+		return none, err
+	}
+	keyed, err := r.keyed(ctx, plugged, start, anew)
 	if err != nil {
 		return none, err
 	}
@@ -147,9 +151,18 @@ func (r *Reconciliation) start(ctx context.Context) (*lakehouse.Start, error) {
 	return start, nil
 }
 
-// keyed builds the keyed models on a copy of the state, as far as the model asks
-// others' for keys.
-func (r *Reconciliation) keyed(ctx context.Context, plugged pluggedModels, start *lakehouse.Start) (*startedKeyed, error) {
+// anew are the model and those that refer to it.
+func (r *Reconciliation) anew() ([]string, error) {
+	compiled, err := compileKeyed(r.project)
+	if err != nil {
+		return nil, err
+	}
+	return withFactsOf([]string{r.model}, compiled, slog.New(slog.DiscardHandler)), nil
+}
+
+// keyed builds the keyed models on a copy of the state, as far as those that are made
+// anew ask others' for keys.
+func (r *Reconciliation) keyed(ctx context.Context, plugged pluggedModels, start *lakehouse.Start, anew []string) (*startedKeyed, error) {
 	folder := filepath.Join(r.project.Dir, ".calve")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
@@ -160,7 +173,7 @@ func (r *Reconciliation) keyed(ctx context.Context, plugged pluggedModels, start
 	}
 	opened := r.letters.opened
 	config := state.Config{Dir: filepath.Join(dir, "state"), Objects: opened.Store, Prefix: opened.Store.Root() + "/_calve/" + r.project.Name + "/state", Logger: r.logger}
-	if r.refersToDimensions(plugged.keyed) {
+	if refersToOthers(plugged.keyed, anew) {
 		config.Manifest = manifestOf(start.State)
 	}
 	store, err := state.Open(ctx, config)
@@ -168,14 +181,17 @@ func (r *Reconciliation) keyed(ctx context.Context, plugged pluggedModels, start
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	s := &keyedState{Store: store, objects: opened.Store, prefix: config.Prefix, dir: dir}
-	models, err := s.begin(r.project, start, plugged.keyed, []string{r.model})
+	models, err := s.begin(r.project, start, plugged.keyed, anew)
 	if err != nil {
 		return nil, errors.Join(err, s.Close(), os.RemoveAll(dir))
 	}
 	return &startedKeyed{models, s}, nil
 }
 
-func (r *Reconciliation) refersToDimensions(all []keyedModel) bool {
-	i := slices.IndexFunc(all, func(k keyedModel) bool { return k.Name == r.model })
-	return i >= 0 && all[i].Fact != nil && len(all[i].Fact.ForeignKeys) > 0
+// refersToOthers tells whether models have keys of dimensions that are not made anew
+// with them.
+func refersToOthers(all []keyedModel, anew []string) bool {
+	return slices.ContainsFunc(all, func(k keyedModel) bool {
+		return slices.Contains(anew, k.Name) && slices.ContainsFunc(refersTo(k.Model), func(name string) bool { return !slices.Contains(anew, name) })
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/calvelake/calve/lakehouse"
 	"github.com/calvelake/calve/runtime/project"
 )
 
@@ -209,6 +210,9 @@ func tradeOnce(t *testing.T, hardDeletes, profile string, seed uint64) {
 			}
 			return
 		}
+	}
+	if got := reconciled(t, p, "dim_customers"); got != (lakehouse.RequestResult{}) {
+		t.Errorf("made anew with its orders the dimension differs by %+v, want nothing", got)
 	}
 	wantProven(t, p)
 }

@@ -34,7 +34,8 @@ type KeyKeeper interface {
 // epoch.
 //
 // It is begun by a start that resets a model, or by a request to reconcile one
-// (lakehouse.RequestReconcile). In the latter nothing is late that was taken up
+// (lakehouse.RequestReconcile); either way the models that have keys of it begin anew
+// with it, and all of them show their rows in one epoch. In the latter nothing is late that was taken up
 // to the epoch before: the operator takes all of it at no watermark (record.NoTime),
 // then sees the watermarks of those epochs, some at a time, so that not all that
 // is over by then ends at once; and goes on as ever.
@@ -152,11 +153,10 @@ func (p *Pipeline) reconcile(ctx context.Context, e *epoch, a *activeRequest) er
 		p.parts.Logger.Warn("request is not carried out", "request", a.ID, "error", err)
 		return nil
 	}
-	at := slices.IndexFunc(p.keyed, func(other keyed) bool { return other.Name == k.Name })
 	switch {
 	case k.rework != nil && k.rework.Request == a.ID:
-	case k.behind != nil || k.rework != nil || e.behind[at] != nil || e.reworks[at] != nil:
-		return nil // it takes in its inputs' tables already, for another reason, and is to end that first
+	case slices.ContainsFunc(p.withReferring(k), func(other *keyed) bool { return p.reworked(e, other) }):
+		return nil // one takes in its inputs' tables already, for another reason, and is to end that first
 	default:
 		if err := p.beginReconcile(ctx, e, k, a); err != nil {
 			return err
@@ -166,13 +166,53 @@ func (p *Pipeline) reconcile(ctx context.Context, e *epoch, a *activeRequest) er
 	return nil
 }
 
+// reworked tells whether a model takes in its inputs' tables, or did when the epoch
+// began.
+func (p *Pipeline) reworked(e *epoch, k *keyed) bool {
+	at := slices.IndexFunc(p.keyed, func(other keyed) bool { return other.Name == k.Name })
+	return k.behind != nil || k.rework != nil || e.behind[at] != nil || e.reworks[at] != nil
+}
+
+// withReferring is a model and those that refer to it, in the order in which they
+// run: the keys that they have are of members that are made anew with it.
+func (p *Pipeline) withReferring(k *keyed) []*keyed {
+	var all []*keyed
+	for i := range p.keyed {
+		other := &p.keyed[i]
+		if other.Name == k.Name || slices.ContainsFunc(all, func(d *keyed) bool { return slices.Contains(other.Keys, d.Name) }) {
+			all = append(all, other)
+		}
+	}
+	return all
+}
+
+// beginRework puts a model, and those that refer to it, before their first rows.
+func (p *Pipeline) beginRework(k *keyed, request string) ([]*keyed, error) {
+	group := p.withReferring(k)
+	for _, member := range group {
+		shown := p.shownAt(member)
+		member.rework = &rework{Rework: lakehouse.Rework{Shown: shown, Request: request, Until: p.last}}
+	}
+	for _, member := range group {
+		if err := p.rebegin(member); err != nil {
+			return nil, err
+		}
+	}
+	return group, nil
+}
+
 func (p *Pipeline) beginReconcile(ctx context.Context, e *epoch, k *keyed, a *activeRequest) error {
-	k.rework = &rework{Rework: lakehouse.Rework{Shown: p.shownAt(k), Request: a.ID, Until: p.last}}
-	if err := p.rebegin(k); err != nil {
+	group, err := p.beginRework(k, a.ID)
+	if err != nil {
 		return err
 	}
-	p.parts.Logger.Info("model is reconciled with its inputs' tables", "model", k.Name, "request", a.ID, "up_to_epoch", p.last)
-	return p.catchUpOne(ctx, e, k)
+	for _, member := range group {
+		p.parts.Logger.Info("model is reconciled with its inputs' tables", "model", member.Name, "request", a.ID, "up_to_epoch", p.last)
+		if err := p.catchUpOne(ctx, e, member); err != nil {
+			return fmt.Errorf("model %s: %w", member.Name, err)
+		}
+	}
+	return nil
 }
 
 func (k *keyed) model() *KeyedModel {
@@ -188,12 +228,9 @@ func CheckReconciled(name string, m *KeyedModel) error {
 	if m == nil {
 		return fmt.Errorf("%w: the project has no model %s that keeps state", ErrNotReconciled, name)
 	}
-	_, dimension := m.Operator.(Inferrer)
 	switch {
 	case m.Table == nil:
 		return fmt.Errorf("%w: model %s has no table", ErrNotReconciled, m.Name)
-	case dimension:
-		return fmt.Errorf("%w: model %s is a dimension, to whose members facts refer meanwhile; begin it and those facts anew with --reset-model", ErrNotReconciled, m.Name)
 	case len(m.Inputs) == 0:
 		return fmt.Errorf("%w: model %s reads no other model", ErrNotReconciled, m.Name)
 	}
@@ -317,8 +354,9 @@ func (e *epoch) show(ctx context.Context, k *keyed) error {
 		if err := e.resolveReconciled(ctx, k, held, &result); err != nil {
 			return err
 		}
-		e.reconciled = slices.DeleteFunc(e.reconciled, func(r lakehouse.Request) bool { return r.ID == k.rework.Request })
-		e.reconciled = append(e.reconciled, lakehouse.Request{ID: k.rework.Request, Cursor: result.Encode(), Done: true})
+		if err := e.endRequest(k.rework.Request, result); err != nil {
+			return err
+		}
 	}
 	if operator, ok := k.Operator.(KeyKeeper); ok {
 		if err := operator.Kept(); err != nil {
@@ -329,6 +367,24 @@ func (e *epoch) show(ctx context.Context, k *keyed) error {
 		"created", result.Created, "updated", result.Updated, "deleted", result.Deleted, "letters_resolved", result.Replayed+result.Filtered)
 	k.rework = nil
 	return e.p.parts.State.Reset(HeldPart(k.Name))
+}
+
+// endRequest records that a request is done. Models that are made anew together
+// are shown in one epoch, and their counts are one result.
+func (e *epoch) endRequest(id string, result lakehouse.RequestResult) error {
+	at := slices.IndexFunc(e.reconciled, func(r lakehouse.Request) bool { return r.ID == id })
+	if at >= 0 {
+		if e.reconciled[at].Done {
+			before, err := lakehouse.DecodeRequestResult(e.reconciled[at].Cursor)
+			if err != nil {
+				return err
+			}
+			result.Join(before)
+		}
+		e.reconciled = slices.Delete(e.reconciled, at, at+1)
+	}
+	e.reconciled = append(e.reconciled, lakehouse.Request{ID: id, Cursor: result.Encode(), Done: true})
+	return nil
 }
 
 // resolveReconciled writes what became of the dead letters.

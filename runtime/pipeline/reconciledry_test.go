@@ -32,7 +32,7 @@ func TestADryReconcileDoesNotWait(t *testing.T) {
 		want   error
 		says   string
 	}{
-		{"its dimension is behind", &epoch, false, ErrNotReconciled, "a model that facts depends on takes in its own inputs' tables first"},
+		{"its dimension is behind", &epoch, false, ErrNotReconciled, "model dim_customers, which it depends on, takes in its own inputs' tables first"},
 		{"it is asked to stop", nil, true, context.Canceled, ""},
 	} {
 		parts := star()

@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -133,6 +134,37 @@ func TestCrashesInAStarThatBeginsAnew(t *testing.T) {
 			return nil
 		}
 		s.searchStar(t, 20)
+	})
+}
+
+// TestCrashesInAStarThatIsReconciled asks for the dimension to be made anew, and with
+// it the fact that refers to it, while more records come. No commit shows a key
+// without its member, and the star is in the end what it is without the request.
+func TestCrashesInAStarThatIsReconciled(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := starTale(false)
+		s.second = true
+		s.prepare = func(w *world) error {
+			if err := w.play(s.options); err != nil {
+				return err
+			}
+			moreOfAStar(w)
+			return nil
+		}
+		_, plain := s.trace(t)
+		prepare := s.prepare
+		s.prepare = func(w *world) error {
+			if err := prepare(w); err != nil {
+				return err
+			}
+			return w.lake().Requests().Put(context.Background(), reconcileRequest("r1", starDimensionID.Name))
+		}
+		want := s.searchStar(t, 30)
+		for table, rows := range want {
+			if !slices.Equal(rows, plain[table]) {
+				t.Errorf("%s\nreconciled:\n%s\nwithout that:\n%s", table, indent(rows), indent(plain[table]))
+			}
+		}
 	})
 }
 
