@@ -3,13 +3,15 @@ package bridge
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/calvelake/calve/runtime/dimension"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/eventtime"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // Columns of a bridge's table behind weight, before the times of the newest record.
@@ -19,90 +21,61 @@ const (
 	columnIsCurrent = dimension.ColumnIsCurrent
 )
 
-// checkInput finds out what kind of model the input is.
+// checkInput checks what is asked of the input.
 func (p *Program) checkInput() error {
 	from := p.spec.From
-	p.keyed = from.Key != nil
-	p.changes = !p.keyed && from.Schema.HasField(record.ColumnChangeOp)
-	need := []string{record.ColumnTimestamp, record.ColumnIngestedAt}
-	if !p.keyed {
-		need = []string{record.ColumnTopic, record.ColumnPartition, record.ColumnOffset, record.ColumnRow, record.ColumnTimestamp, record.ColumnIngestedAt}
+	if err := from.Check("from"); err != nil {
+		return err
 	}
-	for _, name := range slices.Concat(need, from.Key) {
-		if _, err := p.field("from", name); err != nil {
-			return err
-		}
-	}
-	if p.spec.Where != nil && !p.keyed && !p.changes {
-		return fmt.Errorf("BUG: where: rows of %s are not changes, they are filtered before they come here", from.Model)
+	if p.spec.Where != nil && !from.IsKeyed() && !from.HasChanges() {
+		return fmt.Errorf("BUG: where: rows of %s are not changes, they are filtered before they come here", from.Name)
 	}
 	return nil
 }
 
-func (p *Program) field(what, name string) (arrow.Field, error) {
-	at := p.spec.From.Schema.FieldIndices(name)
-	if len(at) != 1 {
-		return arrow.Field{}, fmt.Errorf("%s: %s has no column %s", what, p.spec.From.Model, name)
-	}
-	return p.spec.From.Schema.Field(at[0]), nil
-}
-
 // checkTimes checks how late changes may be, and the column with their time.
 func (p *Program) checkTimes() error {
-	const most = 100 * 366 * 24 * time.Hour // sums with times do not overflow
-	if late := p.spec.LateChanges; late < 0 || late > most || late%time.Microsecond != 0 {
+	if late := p.spec.LateChanges; !eventtime.IsSpan(late) {
 		return fmt.Errorf("late_changes: %s is not within 0 and 100 years, in whole microseconds", late)
 	}
 	if p.spec.EffectiveAt == "" {
 		return nil
 	}
-	f, err := p.field("effective_at", p.spec.EffectiveAt)
-	if err == nil && !arrow.TypeEqual(f.Type, record.Timestamptz) {
-		err = fmt.Errorf("effective_at: column %s is %s, expected timestamptz; derive one in the model that is read, as in cast(x as timestamptz)", f.Name, record.FormatType(f.Type))
-	}
-	return err
+	return p.spec.From.CheckTimestamptz("effective_at", p.spec.EffectiveAt)
 }
 
 // compileExpressions compiles the condition, derived columns and the weight.
 func (p *Program) compileExpressions() error {
-	if w := p.spec.Where; w != nil {
-		c, err := w.CheckCondition(p.spec.From.Schema)
-		if err != nil {
-			return &ExpressionError{"where", w.String(), err}
-		}
-		p.where = &compiledColumn{"", "where", c}
+	var err error
+	if p.where, err = projection.CompileWhere(p.spec.Where, p.spec.From.Schema); err != nil {
+		return err
 	}
 	fields, err := p.available()
 	if err != nil {
 		return err
 	}
-	for _, d := range p.spec.Derive {
-		path := "derive." + d.Name
-		c, err := d.Expression.Check(arrow.NewSchema(fields, nil))
-		if err != nil {
-			return &ExpressionError{path, d.Expression.String(), err}
-		}
-		if slices.ContainsFunc(fields, func(f arrow.Field) bool { return f.Name == d.Name }) {
-			return fmt.Errorf("derive: column %s twice", d.Name)
-		}
+	if p.derive, err = projection.Derive(p.spec.Derive, fields); err != nil {
+		return err
+	}
+	for i := range p.derive {
+		c := &p.derive[i]
 		p.early = append(p.early, !slices.ContainsFunc(c.Columns(), p.isOfElement))
-		p.derive = append(p.derive, compiledColumn{d.Name, path, c})
-		fields = append(fields, arrow.Field{Name: d.Name, Type: c.Type(), Nullable: true})
+		fields = append(fields, c.Field())
 	}
 	w := p.spec.Weight
 	if w == nil {
 		return nil
 	}
-	c, err := w.Check(arrow.NewSchema(fields, nil))
+	c, err := projection.Compile("", projection.Column{Name: ColumnWeight, Expression: w}, arrow.NewSchema(fields, nil))
 	if err != nil {
-		return &ExpressionError{ColumnWeight, w.String(), err}
+		return err
 	}
 	switch c.Type().ID() {
 	case arrow.INT32, arrow.INT64, arrow.FLOAT32, arrow.FLOAT64, arrow.DECIMAL128:
 	default:
 		return fmt.Errorf("weight: %s is %s, expected a number", w, record.FormatType(c.Type()))
 	}
-	p.weight = &compiledColumn{ColumnWeight, ColumnWeight, c}
+	p.weight = &c
 	return nil
 }
 
@@ -113,7 +86,7 @@ func (p *Program) available() ([]arrow.Field, error) {
 	if u == nil {
 		return fields, nil
 	}
-	f, err := p.field("unnest.column", u.Column)
+	f, err := p.spec.From.Field("unnest.column", u.Column)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +95,7 @@ func (p *Program) available() ([]arrow.Field, error) {
 	case !ok:
 		return nil, fmt.Errorf("unnest.column: column %s is %s, expected a list", f.Name, record.FormatType(f.Type))
 	case p.spec.From.Schema.HasField(u.As):
-		return nil, fmt.Errorf("unnest.as: %s has a column %s; take another name", p.spec.From.Model, u.As)
+		return nil, fmt.Errorf("unnest.as: %s has a column %s; take another name", p.spec.From.Name, u.As)
 	}
 	return append(fields, arrow.Field{Name: u.As, Type: list.Elem(), Nullable: true}), nil
 }
@@ -133,7 +106,7 @@ func (p *Program) isOfElement(name string) bool {
 		return true
 	}
 	for i, c := range p.derive {
-		if c.name == name {
+		if c.Name == name {
 			return !p.early[i]
 		}
 	}
@@ -143,15 +116,15 @@ func (p *Program) isOfElement(name string) bool {
 // columnType is the type of a column of the input, the element, or a derived one.
 func (p *Program) columnType(name string) (arrow.DataType, bool) {
 	for _, c := range p.derive {
-		if c.name == name {
+		if c.Name == name {
 			return c.Type(), true
 		}
 	}
 	if u := p.spec.Unnest; u != nil && u.As == name {
-		f, _ := p.field("unnest.column", u.Column)
+		f, _ := p.spec.From.Field("unnest.column", u.Column)
 		return f.Type.(*arrow.ListType).Elem(), true
 	}
-	f, err := p.field("foreign_keys", name)
+	f, err := p.spec.From.Field("foreign_keys", name)
 	return f.Type, err == nil
 }
 
@@ -191,17 +164,16 @@ func (p *Program) checkOn(f *foreign) error {
 		if !ok {
 			return fmt.Errorf("%s: there is no column %s", f.path(".on"), name)
 		}
-		if !record.IsKeyType(have) {
-			return fmt.Errorf("%s: column %s is %s, which cannot be part of a key; expected string, int, long, date, boolean or timestamptz", f.path(".on"), name, record.FormatType(have))
+		column := arrow.Field{Name: name, Type: have}
+		if err := upstream.CheckKeyType(f.path(".on"), column); err != nil {
+			return err
 		}
-		if !arrow.TypeEqual(have, f.Keys[i]) && !(isWhole(have) && isWhole(f.Keys[i])) {
-			return fmt.Errorf("%s: column %s is %s, the natural key of %s has %s there; give both the same data_type", f.path(".on"), name, record.FormatType(have), f.To, record.FormatType(f.Keys[i]))
+		if err := dimension.CheckPart(f.path(".on"), column, f.To, f.Keys[i]); err != nil {
+			return err
 		}
 	}
 	return nil
 }
-
-func isWhole(t arrow.DataType) bool { return t.ID() == arrow.INT32 || t.ID() == arrow.INT64 }
 
 // layOut finds the columns of the table.
 func (p *Program) layOut() error {
@@ -215,9 +187,9 @@ func (p *Program) layOut() error {
 	}
 	for _, c := range p.said() {
 		if !rowcodec.Supports(c.Type()) {
-			return fmt.Errorf("%s: it is %s, which no table holds", c.path, c.Type())
+			return fmt.Errorf("%s: it is %s, which no table holds", c.Path, c.Type())
 		}
-		fields = append(fields, arrow.Field{Name: c.name, Type: c.Type(), Nullable: true})
+		fields = append(fields, c.Field())
 	}
 	fields = append(fields,
 		arrow.Field{Name: columnValidFrom, Type: record.Timestamptz},
@@ -226,19 +198,13 @@ func (p *Program) layOut() error {
 		arrow.Field{Name: record.ColumnTimestamp, Type: record.Timestamptz, Nullable: true},
 		arrow.Field{Name: record.ColumnIngestedAt, Type: record.Timestamptz, Nullable: true},
 	)
-	seen := map[string]bool{}
-	for _, f := range fields {
-		if seen[f.Name] {
-			return fmt.Errorf("column %s twice", f.Name)
-		}
-		seen[f.Name] = true
-	}
-	p.output = arrow.NewSchema(fields, nil)
-	return nil
+	var err error
+	p.output, err = projection.NewSchema(fields)
+	return err
 }
 
 // said are the columns of a mapping beside its keys and times.
-func (p *Program) said() []compiledColumn {
+func (p *Program) said() []projection.Compiled {
 	all := slices.Clone(p.derive)
 	if p.weight != nil {
 		all = append(all, *p.weight)
@@ -262,16 +228,7 @@ func (p *Program) keep() error {
 	if p.spec.Unnest != nil {
 		used[p.spec.Unnest.Column] = true
 	}
-	var fields []arrow.Field
-	for _, f := range p.spec.From.Schema.Fields() {
-		if !used[f.Name] {
-			continue
-		}
-		if !rowcodec.Supports(f.Type) {
-			return fmt.Errorf("from: column %s is %s, which no table holds", f.Name, f.Type)
-		}
-		fields = append(fields, arrow.Field{Name: f.Name, Type: f.Type, Nullable: true}) // a deletion may carry less
-	}
-	p.kept = arrow.NewSchema(fields, nil)
-	return nil
+	var err error
+	p.kept, err = p.spec.From.Kept(used)
+	return err
 }

@@ -9,8 +9,11 @@ import (
 
 	"github.com/calvelake/calve/runtime/dimension"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/changelog"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // End ends an epoch at a watermark: it settles what is old enough, writes the state,
@@ -33,8 +36,8 @@ func (o *Operator) End(_ context.Context, watermark int64) (record.Changelog, er
 const atOnce = 8 << 10
 
 func (o *Operator) end(watermark int64) (record.Changelog, error) {
-	all := changelog{Operator: o}
-	defer all.release()
+	var all changelog.Parts
+	defer all.Release()
 	var some []*entry
 	changes := 0
 	for _, owner := range slices.Sorted(maps.Keys(o.entries)) {
@@ -53,27 +56,16 @@ func (o *Operator) end(watermark int64) (record.Changelog, error) {
 	}
 	var writes []keyvalue.Change
 	for _, id := range slices.Sorted(maps.Keys(o.moved)) {
-		c := keyvalue.Change{Key: spaced(spaceRows, id)}
+		c := keyvalue.Change{Key: keyspace.Key(spaceRows, id)}
 		if owner := o.moved[id]; owner != "" {
 			c.Value = []byte(owner)
 		}
 		writes = append(writes, c)
 	}
-	if err := o.write(writes); err != nil {
+	if err := keyspace.Write(o.state, writes); err != nil {
 		return record.Changelog{}, err
 	}
-	return all.join()
-}
-
-// write writes changes some at a time.
-func (o *Operator) write(changes []keyvalue.Change) error {
-	const most = 16 << 10
-	for part := range slices.Chunk(changes, most) {
-		if err := o.state.Write(part); err != nil {
-			return fmt.Errorf("write %d changes: %w", len(part), err)
-		}
-	}
-	return nil
+	return all.Join(o.mem)
 }
 
 // ending is some owners, whose changes are gone through together.
@@ -93,7 +85,7 @@ type course struct {
 }
 
 // endSome ends the epoch of some owners.
-func (o *Operator) endSome(some []*entry, watermark int64, to *changelog) error {
+func (o *Operator) endSome(some []*entry, watermark int64, to *changelog.Parts) error {
 	if len(some) == 0 {
 		return nil
 	}
@@ -118,7 +110,7 @@ func (o *Operator) endSome(some []*entry, watermark int64, to *changelog) error 
 			return fmt.Errorf("owner %s: %w", entry.owner, err)
 		}
 		if data := entry.now.append(nil); !entry.now.isEmpty() && !bytes.Equal(data, entry.data) {
-			writes = append(writes, keyvalue.Change{Key: spaced(spaceOwners, entry.owner), Value: data})
+			writes = append(writes, keyvalue.Change{Key: keyspace.Key(spaceOwners, entry.owner), Value: data})
 		}
 	}
 	if err := e.infer(); err != nil {
@@ -127,7 +119,7 @@ func (o *Operator) endSome(some []*entry, watermark int64, to *changelog) error 
 	if err := e.build(to); err != nil {
 		return err
 	}
-	return o.write(writes)
+	return keyspace.Write(o.state, writes)
 }
 
 // goThrough goes through a history, and notes the rows that it has.
@@ -154,23 +146,7 @@ func (e *ending) note(row []byte) {
 
 // fill completes a row with the columns of the one before.
 func (e *ending) fill(row []byte, holes []int, before []byte) ([]byte, error) {
-	if len(before) == 0 {
-		return row, nil
-	}
-	rows, err := rowcodec.Batch(e.kept, [][]byte{row, before}, e.mem)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", keyvalue.ErrCorrupt, err)
-	}
-	defer rows.Release()
-	var out []byte
-	for i := range rows.Columns() {
-		from := 0
-		if slices.Contains(holes, i) {
-			from = 1
-		}
-		out = rowcodec.AppendRow(out, rows.Columns()[i:i+1], from)
-	}
-	return out, nil
+	return upstream.Filling{Schema: e.kept, Row: row, Other: before}.Fill(e.mem, func(column int) bool { return slices.Contains(holes, column) })
 }
 
 // compute computes what the rows map.

@@ -7,10 +7,13 @@ import (
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/calvelake/calve/runtime/dimension"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // Follow adds what an epoch changed in the rows of a keyed model. It does not keep
@@ -23,7 +26,7 @@ func (o *Operator) Follow(_ context.Context, model string, changes record.Change
 		return err
 	}
 	err := fmt.Errorf("%w: keyed model %s", errModel, model)
-	if o.keyed && model == o.spec.From.Model {
+	if o.spec.From.IsKeyed() && model == o.spec.From.Name {
 		err = o.follow(changes, o.horizon(watermark))
 	}
 	if err != nil {
@@ -46,7 +49,7 @@ func (o *Operator) follow(changes record.Changelog, horizon int64) error {
 		return err
 	}
 	for row, op := range changes.Ops {
-		c := change{at: within(f.effective(row, op)), id: []byte(f.ids[row]), stamp: f.stamps.of(row)}
+		c := change{at: dimension.Within(f.effective.OfChange(row, op)), id: []byte(f.ids[row]), stamp: f.stamps.Of(row)}
 		gone, owner := c, f.owners[row]
 		if gone.gone = true; op == record.OpDelete {
 			owner = ""
@@ -87,7 +90,7 @@ func (e *entry) follow(c change, horizon int64) {
 func (o *Operator) former(ids []string) ([]string, error) {
 	names := make([][]byte, len(ids))
 	for i, id := range ids {
-		names[i] = spaced(spaceRows, id)
+		names[i] = keyspace.Key(spaceRows, id)
 	}
 	values, err := o.state.Get(names)
 	if err != nil {
@@ -106,17 +109,17 @@ func (o *Operator) former(ids []string) ([]string, error) {
 // following is one call of Follow.
 type following struct {
 	*mapped
-	ids    []string
-	owners []string
-	times  *array.Timestamp // when changes took effect; nil for the default
-	stamps stamps
+	ids       []string
+	owners    []string
+	stamps    upstream.Stamps
+	effective upstream.Effective
 }
 
 func (o *Operator) newFollowing(changes record.Changelog) (*following, error) {
 	var failed error
-	fault := func(row int, c *compiledColumn, message string) {
+	fault := func(row int, c *projection.Compiled, message string) {
 		if failed == nil && changes.Ops[row] != record.OpDelete {
-			failed = fmt.Errorf("%s cannot be computed for a row: %s; mend the expression, and start again", c.path, message)
+			failed = fmt.Errorf("%s cannot be computed for a row: %s; mend the expression, and start again", c.Path, message)
 		}
 	}
 	m, err := o.newMapped(changes.Rows, fault)
@@ -142,35 +145,18 @@ func (f *following) read(rows arrow.RecordBatch) error {
 	if f.owners, err = f.mapped.owners(); err != nil {
 		return err
 	}
-	if f.times, err = effectiveTimes(rows, f.spec.EffectiveAt); err != nil {
+	if f.stamps, err = upstream.StampsOf(rows); err != nil {
 		return err
 	}
-	if f.stamps, err = stampsOf(rows); err != nil {
+	if f.effective, err = upstream.EffectiveOf(rows, f.spec.EffectiveAt, upstream.Changes{}, f.stamps); err != nil {
 		return err
 	}
-	key := make([]arrow.Array, len(f.spec.From.Key))
-	for i, name := range f.spec.From.Key {
-		at := rows.Schema().FieldIndices(name)
-		if len(at) != 1 {
-			return fmt.Errorf("BUG: the rows have %d columns %s", len(at), name)
-		}
-		key[i] = rows.Column(at[0])
+	key, err := f.spec.From.KeyColumns(rows)
+	if err != nil {
+		return err
 	}
-	for row := range f.narrow.rows {
+	for row := range f.narrow.Len {
 		f.ids = append(f.ids, string(rowcodec.AppendRow(nil, key, row)))
 	}
 	return nil
-}
-
-// effective is when a change of a keyed model took effect: there is no refusing one
-// without a time.
-func (f *following) effective(row int, op record.Op) int64 {
-	recorded := f.stamps.of(row).recorded
-	switch {
-	case f.times == nil || f.times.IsNull(row):
-		return recorded
-	case op == record.OpDelete:
-		return max(recorded, int64(f.times.Value(row)))
-	}
-	return int64(f.times.Value(row))
 }

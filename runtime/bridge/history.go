@@ -6,17 +6,8 @@ import (
 	"slices"
 
 	"github.com/calvelake/calve/runtime/dimension"
-	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/upstream"
 )
-
-// stamp is the time of a record, and when it was polled.
-type stamp struct{ recorded, ingested int64 }
-
-var noStamp = stamp{record.NoTime, record.NoTime}
-
-func (s stamp) max(o stamp) stamp {
-	return stamp{max(s.recorded, o.recorded), max(s.ingested, o.ingested)}
-}
 
 // change is what became of an owner at a time.
 type change struct {
@@ -24,7 +15,7 @@ type change struct {
 	order []byte // among those of one time
 	id    []byte // the row of a keyed model
 	gone  bool   // it was deleted
-	stamp stamp
+	stamp upstream.Stamp
 	row   []byte // in the columns of Program.kept; empty for a deletion
 	holes []int  // columns of it that the change did not carry
 }
@@ -57,7 +48,7 @@ type base struct {
 type open struct {
 	keys  string
 	from  int64
-	stamp stamp
+	stamp upstream.Stamp
 }
 
 // isEmpty tells whether there is nothing to keep.
@@ -137,7 +128,7 @@ func (h *history) steps(fill filler) (all []step, after []base, err error) {
 type step struct {
 	at    int64
 	row   []byte // nil if it maps nothing
-	stamp stamp
+	stamp upstream.Stamp
 }
 
 // member is a mapping of an owner at a time: the keys of the other members, joined,
@@ -153,7 +144,7 @@ type member struct {
 type version struct {
 	member
 	from, to int64
-	stamp    stamp
+	stamp    upstream.Stamp
 }
 
 // versions goes through what steps map, and the mappings that are in force before
@@ -175,7 +166,7 @@ func versions(before []version, steps []step, mapped func(row []byte) []member) 
 		}
 		for keys, i := range inForce {
 			if !stays[keys] {
-				all[i].to, all[i].stamp = s.at, all[i].stamp.max(s.stamp)
+				all[i].to, all[i].stamp = s.at, all[i].stamp.Max(s.stamp)
 				delete(inForce, keys)
 			}
 		}

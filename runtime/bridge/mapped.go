@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -10,43 +9,19 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/calvelake/calve/runtime/dimension"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
-
-// columns are rows that grow by what is computed of them.
-type columns struct {
-	fields []arrow.Field
-	arrays []arrow.Array
-	rows   int
-}
-
-func (c *columns) add(f arrow.Field, a arrow.Array) {
-	c.fields, c.arrays = append(c.fields, f), append(c.arrays, a)
-}
-
-func (c *columns) find(name string) arrow.Array {
-	at := slices.IndexFunc(c.fields, func(f arrow.Field) bool { return f.Name == name })
-	if at < 0 {
-		panic("BUG: the rows have no column " + name)
-	}
-	return c.arrays[at]
-}
-
-func (c *columns) batch() arrow.RecordBatch {
-	return array.NewRecordBatch(arrow.NewSchema(c.fields, nil), c.arrays, int64(c.rows))
-}
-
-// faults are told of rows of which something cannot be computed.
-type faults func(row int, c *compiledColumn, message string)
 
 // mapped is rows of the input, and what they map.
 type mapped struct {
 	*Program
-	narrow  columns // the rows, and what is computed of them without elements
+	narrow  projection.Rows // the rows, and what is computed of them without elements
 	meets   *array.Boolean
-	wide    columns // a row of each mapping
-	parents []int   // of those, among narrow
+	wide    projection.Rows // a row of each mapping
+	parents []int           // of those, among narrow
 	owned   []interface{ Release() }
 }
 
@@ -58,14 +33,14 @@ func (m *mapped) release() {
 
 // newMapped computes what does not depend on elements, of rows that have the columns
 // of Program.kept. What cannot be computed is null.
-func (p *Program) newMapped(rows arrow.RecordBatch, fault faults) (*mapped, error) {
-	m := &mapped{Program: p, narrow: columns{rows: int(rows.NumRows())}}
-	for _, f := range p.kept.Fields() {
-		at := rows.Schema().FieldIndices(f.Name)
-		if len(at) != 1 || !arrow.TypeEqual(rows.Column(at[0]).DataType(), f.Type) {
-			return nil, fmt.Errorf("BUG: the rows have no column %s of type %s", f.Name, f.Type)
-		}
-		m.narrow.add(f, rows.Column(at[0]))
+func (p *Program) newMapped(rows arrow.RecordBatch, fault projection.Fault) (*mapped, error) {
+	m := &mapped{Program: p, narrow: projection.Rows{Len: int(rows.NumRows())}}
+	columns, err := upstream.Columns(rows, p.kept.Fields())
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range p.kept.Fields() {
+		m.narrow.Add(f, columns[i])
 	}
 	if err := m.computeNarrow(fault); err != nil {
 		m.release()
@@ -74,7 +49,7 @@ func (p *Program) newMapped(rows arrow.RecordBatch, fault faults) (*mapped, erro
 	return m, nil
 }
 
-func (m *mapped) computeNarrow(fault faults) error {
+func (m *mapped) computeNarrow(fault projection.Fault) error {
 	if m.where != nil {
 		condition, err := m.eval(m.where, &m.narrow, fault)
 		if err != nil {
@@ -93,26 +68,22 @@ func (m *mapped) computeNarrow(fault faults) error {
 }
 
 // compute adds a derived column.
-func (m *mapped) compute(c *compiledColumn, to *columns, fault faults) error {
+func (m *mapped) compute(c *projection.Compiled, to *projection.Rows, fault projection.Fault) error {
 	made, err := m.eval(c, to, fault)
 	if err == nil {
-		to.add(arrow.Field{Name: c.name, Type: made.DataType(), Nullable: true}, made)
+		to.Add(c.Field(), made)
 	}
 	return err
 }
 
-func (m *mapped) eval(c *compiledColumn, over *columns, fault faults) (arrow.Array, error) {
-	seen := over.batch()
+func (m *mapped) eval(c *projection.Compiled, over *projection.Rows, fault projection.Fault) (arrow.Array, error) {
+	seen := over.Batch()
 	defer seen.Release()
-	made, wrong, err := c.Eval(seen, m.mem)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.path, err)
+	made, err := c.Compute(seen, m.mem, fault)
+	if err == nil {
+		m.owned = append(m.owned, made)
 	}
-	m.owned = append(m.owned, made)
-	for _, f := range wrong {
-		fault(f.Row, c, f.Message)
-	}
-	return made, nil
+	return made, err
 }
 
 // isLeftOut tells whether a row does not meet the condition.
@@ -122,11 +93,11 @@ func (m *mapped) isLeftOut(row int) bool {
 
 // widen makes the mappings of the rows. A row that does not meet the condition has
 // none.
-func (m *mapped) widen(fault faults) error {
+func (m *mapped) widen(fault projection.Fault) error {
 	if err := m.unnest(); err != nil {
 		return err
 	}
-	above := func(row int, c *compiledColumn, message string) { fault(m.parents[row], c, message) }
+	above := func(row int, c *projection.Compiled, message string) { fault(m.parents[row], c, message) }
 	for i := range m.derive {
 		if !m.early[i] {
 			if err := m.compute(&m.derive[i], &m.wide, above); err != nil {
@@ -146,9 +117,9 @@ func (m *mapped) unnest() error {
 	var elements []int
 	var list *array.List
 	if u != nil {
-		list = m.narrow.find(u.Column).(*array.List)
+		list = m.narrow.Find(u.Column).(*array.List)
 	}
-	for row := range m.narrow.rows {
+	for row := range m.narrow.Len {
 		switch {
 		case m.isLeftOut(row):
 		case u == nil:
@@ -159,18 +130,18 @@ func (m *mapped) unnest() error {
 			}
 		}
 	}
-	needed := columns{rows: m.narrow.rows}
-	for i, f := range m.narrow.fields {
+	needed := projection.Rows{Len: m.narrow.Len}
+	for i, f := range m.narrow.Fields {
 		if m.isSeen(f.Name) {
-			needed.add(f, m.narrow.arrays[i])
+			needed.Add(f, m.narrow.Columns[i])
 		}
 	}
-	m.wide.rows = len(m.parents)
+	m.wide.Len = len(m.parents)
 	if err := m.spread(&needed, m.parents); err != nil || u == nil {
 		return err
 	}
-	values := columns{rows: list.ListValues().Len()}
-	values.add(arrow.Field{Name: u.As, Type: list.ListValues().DataType(), Nullable: true}, list.ListValues())
+	values := projection.Rows{Len: list.ListValues().Len()}
+	values.Add(arrow.Field{Name: u.As, Type: list.ListValues().DataType(), Nullable: true}, list.ListValues())
 	return m.spread(&values, elements)
 }
 
@@ -183,7 +154,7 @@ func (m *mapped) isSeen(name string) bool {
 		}
 	}
 	for _, c := range m.said() {
-		if c.name == name || slices.Contains(c.Columns(), name) {
+		if c.Name == name || slices.Contains(c.Columns(), name) {
 			return true
 		}
 	}
@@ -191,58 +162,31 @@ func (m *mapped) isSeen(name string) bool {
 }
 
 // spread adds rows of some columns, which may repeat, to the mappings.
-func (m *mapped) spread(from *columns, rows []int) error {
-	all := from.batch()
+func (m *mapped) spread(from *projection.Rows, rows []int) error {
+	all := from.Batch()
 	defer all.Release()
 	taken, err := record.Take(all, rows, m.mem)
 	if err != nil {
 		return err
 	}
 	m.owned = append(m.owned, taken)
-	for i, f := range from.fields {
-		m.wide.add(f, taken.Column(i))
+	for i, f := range from.Fields {
+		m.wide.Add(f, taken.Column(i))
 	}
 	return nil
 }
 
 // parts are the natural key of a foreign key's members, in the dimension's types. A
 // number that they do not hold is null.
-func (m *mapped) parts(f *foreign, of *columns) []arrow.Array {
+func (m *mapped) parts(f *foreign, of *projection.Rows) []arrow.Array {
 	parts := make([]arrow.Array, len(f.On))
 	for i, name := range f.On {
-		if parts[i] = of.find(name); !arrow.TypeEqual(parts[i].DataType(), f.Keys[i]) {
-			parts[i] = m.otherWhole(parts[i])
+		if parts[i] = of.Find(name); !arrow.TypeEqual(parts[i].DataType(), f.Keys[i]) {
+			parts[i] = dimension.CastPart(parts[i], m.mem)
 			m.owned = append(m.owned, parts[i])
 		}
 	}
 	return parts
-}
-
-// otherWhole makes longs of ints, and the reverse.
-func (m *mapped) otherWhole(a arrow.Array) arrow.Array {
-	if ints, ok := a.(*array.Int32); ok {
-		b := array.NewInt64Builder(m.mem)
-		defer b.Release()
-		for i := range ints.Len() {
-			if ints.IsNull(i) {
-				b.AppendNull()
-			} else {
-				b.Append(int64(ints.Value(i)))
-			}
-		}
-		return b.NewArray()
-	}
-	longs := a.(*array.Int64)
-	b := array.NewInt32Builder(m.mem)
-	defer b.Release()
-	for i := range longs.Len() {
-		if v := longs.Value(i); longs.IsNull(i) || v < math.MinInt32 || v > math.MaxInt32 {
-			b.AppendNull()
-		} else {
-			b.Append(int32(v))
-		}
-	}
-	return b.NewArray()
 }
 
 func anyNull(parts []arrow.Array, row int) bool {
@@ -287,7 +231,7 @@ func (m *mapped) owners() ([]string, error) {
 			keys = append(keys, made)
 		}
 	}
-	owners := make([]string, m.narrow.rows)
+	owners := make([]string, m.narrow.Len)
 	for row := range owners {
 		if slices.ContainsFunc(keys, func(k *array.String) bool { return k.Value(row) != dimension.UnknownKey }) {
 			owners[row] = joined(keys, row)
@@ -319,7 +263,7 @@ type mappings struct {
 
 // newMappings computes what rows map, which are in the columns of Program.kept.
 func (p *Program) newMappings(rows arrow.RecordBatch) (*mappings, error) {
-	ignore := func(int, *compiledColumn, string) {} // it is null: rows that came whole were checked
+	ignore := func(int, *projection.Compiled, string) {} // it is null: rows that came whole were checked
 	m, err := p.newMapped(rows, ignore)
 	if err != nil {
 		return nil, err
@@ -350,9 +294,9 @@ func (m *mappings) compute() error {
 		}
 	}
 	for _, c := range m.Program.said() {
-		m.said = append(m.said, m.wide.find(c.name))
+		m.said = append(m.said, m.wide.Find(c.Name))
 	}
-	m.members = make([][]member, m.narrow.rows)
+	m.members = make([][]member, m.narrow.Len)
 	for place, row := range m.parents {
 		keys := joined(ofElement, place)
 		same := func(have member) bool { return have.keys == keys }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/dimension"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/recordtest"
 )
 
 // What the rows are by definition: of each owner and each member, at each time that
@@ -167,7 +168,7 @@ func (m *model) intervals(owner, key string, times []int64) (all []string) {
 	finish := func(to int64) {
 		if said != "" {
 			all = append(all, fmt.Sprintf("stream_key=%s%s %s valid_from=%d valid_to=%s is_current=%v kafka_timestamp=%d ingested_at=%d",
-				owner, key, said, from, timeName(to), to == dimension.Forever, stamped, ingested))
+				owner, key, said, from, timeName(to), to == dimension.Forever, stamped, recordtest.Ingested))
 		}
 	}
 	for _, at := range times {

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-
 	"github.com/calvelake/calve/runtime/dimension"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/eventtime"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
@@ -91,12 +90,7 @@ func (o *Operator) ready(watermark int64) error {
 }
 
 // horizon is the time up to which changes may be settled at a watermark.
-func (o *Operator) horizon(watermark int64) int64 {
-	if watermark < record.NoTime+1+o.late {
-		return record.NoTime
-	}
-	return watermark - o.late
-}
+func (o *Operator) horizon(watermark int64) int64 { return eventtime.Before(watermark, o.late) }
 
 // hold finds owners, and reads those that were not held. "" is none.
 func (o *Operator) hold(owners []string) error {
@@ -108,7 +102,7 @@ func (o *Operator) hold(owners []string) error {
 		}
 		e := &entry{owner: owner}
 		o.entries[owner] = e
-		fresh, names = append(fresh, e), append(names, spaced(spaceOwners, owner))
+		fresh, names = append(fresh, e), append(names, keyspace.Key(spaceOwners, owner))
 	}
 	if len(fresh) == 0 {
 		return nil
@@ -132,47 +126,5 @@ func (o *Operator) hold(owners []string) error {
 
 // keep writes a row down.
 func (m *mapped) keep(row int) []byte {
-	return rowcodec.AppendRow(nil, m.narrow.arrays[:m.kept.NumFields()], row)
-}
-
-// within brings a time between the ends of time.
-func within(at int64) int64 { return min(max(at, dimension.Beginning), dimension.Forever-1) }
-
-// stamps are the times of records.
-type stamps struct{ recorded, ingested *array.Timestamp }
-
-func stampsOf(rows arrow.RecordBatch) (s stamps, err error) {
-	if s.recorded, err = timesOf(rows, record.ColumnTimestamp); err == nil {
-		s.ingested, err = timesOf(rows, record.ColumnIngestedAt)
-	}
-	return s, err
-}
-
-func (s stamps) of(row int) stamp {
-	out := noStamp
-	if s.recorded.IsValid(row) {
-		out.recorded = int64(s.recorded.Value(row))
-	}
-	if s.ingested.IsValid(row) {
-		out.ingested = int64(s.ingested.Value(row))
-	}
-	return out
-}
-
-func timesOf(rows arrow.RecordBatch, name string) (*array.Timestamp, error) {
-	at := rows.Schema().FieldIndices(name)
-	if len(at) == 1 {
-		if times, ok := rows.Column(at[0]).(*array.Timestamp); ok {
-			return times, nil
-		}
-	}
-	return nil, fmt.Errorf("BUG: the rows have no timestamptz %s", name)
-}
-
-// effectiveTimes are those of a column, nil for none.
-func effectiveTimes(rows arrow.RecordBatch, name string) (*array.Timestamp, error) {
-	if name == "" {
-		return nil, nil
-	}
-	return timesOf(rows, name)
+	return rowcodec.AppendRow(nil, m.narrow.Columns[:m.kept.NumFields()], row)
 }

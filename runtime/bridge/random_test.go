@@ -14,8 +14,10 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/runtime/dimension"
+	"github.com/calvelake/calve/runtime/projection/projectiontest"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
+	"github.com/calvelake/calve/runtime/record/recordtest"
 )
 
 // kinds are the inputs and forms of bridges.
@@ -42,7 +44,7 @@ func (k kind) spec(t testing.TB) Spec {
 		spec = categoriesSpec(t, from)
 	}
 	if k.where {
-		spec.Where = parse(t, "n > 1")
+		spec.Where = projectiontest.Parse(t, "n > 1")
 	}
 	return spec
 }
@@ -55,7 +57,7 @@ type world struct {
 	spec   Spec
 	state  *keyvaluetest.Memory
 	op     *Operator
-	table  table
+	table  recordtest.Table
 	model  model
 	dims   map[string]Dimension
 	memory *memory.CheckedAllocator
@@ -64,9 +66,9 @@ type world struct {
 }
 
 func newWorld(t *testing.T, k kind, seed uint64) *world {
-	w := &world{t: t, g: rand.New(rand.NewPCG(seed, 5)), kind: k, spec: k.spec(t), state: keyvaluetest.New(), table: table{}, dims: dimensions(), at: record.NoTime}
+	w := &world{t: t, g: rand.New(rand.NewPCG(seed, 5)), kind: k, spec: k.spec(t), state: keyvaluetest.New(), table: recordtest.Table{}, dims: dimensions(), at: record.NoTime}
 	w.model = model{unnest: k.unnest, keyed: k.keyed, where: k.where}
-	w.memory = memory.NewCheckedAllocator(scribbler{memory.DefaultAllocator})
+	w.memory = memory.NewCheckedAllocator(recordtest.Scribbler{Allocator: memory.DefaultAllocator})
 	w.spec.Allocator = w.memory
 	w.open()
 	return w
@@ -121,7 +123,7 @@ func (w *world) epoch(rows []stream) {
 	refused := w.give(rows)
 	if w.g.IntN(5) == 0 { // the epoch is given up, and done again
 		if w.g.IntN(2) == 0 {
-			table{}.discard(w.t, w.op, w.at)
+			discard(w.t, w.op, w.at)
 		}
 		*w.state = *before
 		w.op.Discard()
@@ -141,7 +143,7 @@ func (w *world) epoch(rows []stream) {
 }
 
 // discard ends an epoch that does not count.
-func (table) discard(t testing.TB, o *Operator, watermark int64) {
+func discard(t testing.TB, o *Operator, watermark int64) {
 	t.Helper()
 	log, err := o.End(t.Context(), watermark)
 	if err != nil {
@@ -189,8 +191,8 @@ func (w *world) isLate(s stream) bool {
 
 func (w *world) end() {
 	w.epochs++
-	w.table.end(w.t, w.op, w.at)
-	if got, want := w.table.rows(), w.model.rows(); !slices.Equal(got, want) {
+	end(w.t, w.op, w.table, w.at)
+	if got, want := w.table.Texts(), w.model.rows(); !slices.Equal(got, want) {
 		w.t.Fatalf("epoch %d: got\n%s\nwant\n%s", w.epochs, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	w.checkMembers()
@@ -307,10 +309,10 @@ func TestAnySplitOfOldChangesGivesTheSameTable(t *testing.T) {
 					if late := len(rows) - len(w.model.taken); late > 0 {
 						t.Fatalf("seed %d: %d changes were late", seed, late)
 					}
-					if got := w.table.rows(); try > 0 && !slices.Equal(got, want) {
+					if got := w.table.Texts(); try > 0 && !slices.Equal(got, want) {
 						t.Fatalf("seed %d: got\n%s\nwant\n%s", seed, strings.Join(got, "\n"), strings.Join(want, "\n"))
 					}
-					want = w.table.rows()
+					want = w.table.Texts()
 				}
 			}
 		})
@@ -334,10 +336,10 @@ func TestAnyOrderAndAnySplitGiveTheSameTable(t *testing.T) {
 						w.epoch(rest[:n])
 						rest = rest[n:]
 					}
-					if got := w.table.rows(); try > 0 && !slices.Equal(got, want) {
+					if got := w.table.Texts(); try > 0 && !slices.Equal(got, want) {
 						t.Fatalf("seed %d: got\n%s\nwant\n%s", seed, strings.Join(got, "\n"), strings.Join(want, "\n"))
 					}
-					want = w.table.rows()
+					want = w.table.Texts()
 				}
 			}
 		})
@@ -389,7 +391,7 @@ func (w *world) keyedEpoch(rows map[int64]stream) {
 	before := w.state.Clone()
 	follow(w.t, w.op, changes...)
 	if w.g.IntN(5) == 0 {
-		table{}.discard(w.t, w.op, w.at)
+		discard(w.t, w.op, w.at)
 		*w.state = *before
 		w.op.Discard()
 		follow(w.t, w.op, changes...)

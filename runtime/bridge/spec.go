@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,24 +11,13 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/runtime/expression"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // ColumnWeight is the column of Spec.Weight.
 const ColumnWeight = "weight"
-
-// Input is the model that a bridge reads.
-type Input struct {
-	Model  string
-	Schema *arrow.Schema // of its table: that of a staging model with its change and position columns
-	Key    []string      // of a keyed model: the columns that tell its rows apart; nil for a staging model
-}
-
-// Column is a column that an expression makes.
-type Column struct {
-	Name       string
-	Expression *expression.Expr
-}
 
 // ForeignKey is the durable key of a dimension's member.
 type ForeignKey struct {
@@ -48,7 +38,7 @@ type Unnest struct {
 // Spec is what a bridge is to be.
 type Spec struct {
 	Model       string // for messages
-	From        Input
+	From        upstream.Model
 	ForeignKeys []ForeignKey
 	Unnest      *Unnest // nil for none
 	// EffectiveAt is a timestamptz of From. "" is source_ts of changes of a
@@ -60,42 +50,23 @@ type Spec struct {
 	// does not meet it maps nothing. nil for none; rows of other staging models are
 	// filtered before they come here.
 	Where     *expression.Expr
-	Derive    []Column         // over From, the element and those before
-	Weight    *expression.Expr // over the same and Derive; nil for none
-	Allocator memory.Allocator // nil for the default
+	Derive    []projection.Column // over From, the element and those before
+	Weight    *expression.Expr    // over the same and Derive; nil for none
+	Allocator memory.Allocator    // nil for the default
 }
-
-// ExpressionError is what is wrong with an expression of a Spec.
-type ExpressionError struct {
-	Path string // where, weight or derive.<column>
-	Text string // of the expression
-	Err  error  // an *expression.Error
-}
-
-func (e *ExpressionError) Error() string { return fmt.Sprintf("%s: %s", e.Path, e.Err) }
-
-func (e *ExpressionError) Unwrap() error { return e.Err }
 
 // Program is a Spec that was checked and compiled. It is immutable.
 type Program struct {
-	spec    Spec
-	mem     memory.Allocator
-	late    int64         // µs
-	keyed   bool          // rows are those of a keyed model
-	changes bool          // rows are changes of a database
-	kept    *arrow.Schema // what is kept of a row of the input
-	where   *compiledColumn
-	derive  []compiledColumn
-	early   []bool // of derive: it does not depend on the element
-	weight  *compiledColumn
-	keys    []foreign
-	output  *arrow.Schema
-}
-
-// compiledColumn is a column with the place of its expression in the model.
-type compiledColumn struct {
-	name, path string
-	*expression.Compiled
+	spec   Spec
+	mem    memory.Allocator
+	late   int64         // µs
+	kept   *arrow.Schema // what is kept of a row of the input
+	where  *projection.Compiled
+	derive []projection.Compiled
+	early  []bool // of derive: it does not depend on the element
+	weight *projection.Compiled
+	keys   []foreign
+	output *arrow.Schema
 }
 
 // foreign is a ForeignKey that was compiled.
@@ -108,8 +79,8 @@ type foreign struct {
 // path is the place of a foreign key in the model.
 func (f *foreign) path(rest string) string { return fmt.Sprintf("foreign_keys[%d]%s", f.index, rest) }
 
-// Compile checks a Spec. The error is an *ExpressionError where an expression
-// is wrong.
+// Compile checks a Spec. The error is a *projection.ExpressionError where an
+// expression is wrong.
 func Compile(spec Spec) (*Program, error) {
 	p := &Program{spec: spec, mem: spec.Allocator, late: spec.LateChanges.Microseconds()}
 	if p.mem == nil {
@@ -180,15 +151,15 @@ func (p *Program) Describe() []string {
 		parts = append(parts, key)
 	}
 	for _, c := range p.expressions() {
-		parts = append(parts, fmt.Sprintf("%s = %s", c.path, c.Compiled))
+		parts = append(parts, fmt.Sprintf("%s = %s", c.Path, c.Compiled))
 	}
 	return parts
 }
 
 // expressions are all that are computed.
-func (p *Program) expressions() []compiledColumn {
-	all := append([]compiledColumn(nil), p.derive...)
-	for _, c := range []*compiledColumn{p.where, p.weight} {
+func (p *Program) expressions() []projection.Compiled {
+	all := slices.Clone(p.derive)
+	for _, c := range []*projection.Compiled{p.where, p.weight} {
 		if c != nil {
 			all = append(all, *c)
 		}

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
-
+	"github.com/calvelake/calve/runtime/projection"
+	"github.com/calvelake/calve/runtime/projection/projectiontest"
 	"github.com/calvelake/calve/runtime/record"
 )
 
@@ -61,9 +61,9 @@ func TestSpecsThatMeanNothingAreRefused(t *testing.T) {
 		"late_changes: -1ns is not within 0 and 100 years, in whole microseconds":                                                  func(s *Spec) { s.LateChanges = -time.Nanosecond },
 		"effective_at: column n is long, expected timestamptz; derive one in the model that is read, as in cast(x as timestamptz)": func(s *Spec) { s.EffectiveAt = "n" },
 		"effective_at: streams has no column then":                                                                                 func(s *Spec) { s.EffectiveAt = "then" },
-		"weight: stream is string, expected a number":                                                                              func(s *Spec) { s.Weight = parse(t, "stream") },
-		"BUG: where: rows of streams are not changes, they are filtered before they come here":                                     func(s *Spec) { s.Where = parse(t, "n > 1") },
-		"from: streams has no column kafka_topic":                                                                                  func(s *Spec) { s.From.Schema = arrow.NewSchema(keyedFields(), nil) },
+		"weight: stream is string, expected a number":                                                                              func(s *Spec) { s.Weight = projectiontest.Parse(t, "stream") },
+		"BUG: where: rows of streams are not changes, they are filtered before they come here":                                     func(s *Spec) { s.Where = projectiontest.Parse(t, "n > 1") },
+		"from: streams has no column kafka_topic":                                                                                  func(s *Spec) { s.From.Schema = keyed().Schema },
 	} {
 		spec := categoriesSpec(t, staging(false))
 		change(&spec)
@@ -76,14 +76,14 @@ func TestSpecsThatMeanNothingAreRefused(t *testing.T) {
 
 func TestWrongExpressionsHaveTheirPlace(t *testing.T) {
 	for path, change := range map[string]func(*Spec){
-		"where":        func(s *Spec) { s.Where = parse(t, "n + 1") },
-		"derive.label": func(s *Spec) { s.Derive[0].Expression = parse(t, "zzz") },
-		"weight":       func(s *Spec) { s.Weight = parse(t, "1 + stream") },
+		"where":        func(s *Spec) { s.Where = projectiontest.Parse(t, "n + 1") },
+		"derive.label": func(s *Spec) { s.Derive[0].Expression = projectiontest.Parse(t, "zzz") },
+		"weight":       func(s *Spec) { s.Weight = projectiontest.Parse(t, "1 + stream") },
 	} {
 		spec := categoriesSpec(t, staging(true))
 		change(&spec)
 		_, err := Compile(spec)
-		var wrong *ExpressionError
+		var wrong *projection.ExpressionError
 		if !errors.As(err, &wrong) || wrong.Path != path {
 			t.Errorf("got %v, want what is wrong with %s", err, path)
 		}
@@ -110,8 +110,8 @@ func TestStateVersions(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*Spec){
-		"where":        func(s *Spec) { s.Where = parse(t, "n > 1") },
-		"weight":       func(s *Spec) { s.Weight = parse(t, "2.0 / n") },
+		"where":        func(s *Spec) { s.Where = projectiontest.Parse(t, "n > 1") },
+		"weight":       func(s *Spec) { s.Weight = projectiontest.Parse(t, "2.0 / n") },
 		"derive":       func(s *Spec) { s.Derive = nil },
 		"effective_at": func(s *Spec) { s.EffectiveAt = record.ColumnTimestamp },
 		"unnest":       func(s *Spec) { s.Unnest = nil; s.Derive = nil; s.ForeignKeys[1].On = []string{"stream"} },
@@ -125,7 +125,7 @@ func TestStateVersions(t *testing.T) {
 
 func TestWhatStateDependsOnIsToldInParts(t *testing.T) {
 	spec := categoriesSpec(t, staging(true))
-	spec.Where = parse(t, "n > 1")
+	spec.Where = projectiontest.Parse(t, "n > 1")
 	p, err := Compile(spec)
 	if err != nil {
 		t.Fatal(err)

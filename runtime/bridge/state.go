@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // stateFormat is the version of the encodings below, and the first byte of every
@@ -20,10 +21,6 @@ const (
 	spaceOwners = 'o'
 	spaceRows   = 'k'
 )
-
-func spaced(space byte, rest string) []byte {
-	return append(append(make([]byte, 0, 1+len(rest)), space), rest...)
-}
 
 const (
 	flagBase = 1 << iota
@@ -50,7 +47,7 @@ func (h *history) append(to []byte) []byte {
 		to = binary.AppendUvarint(to, uint64(len(b.open)))
 		for _, o := range b.open {
 			to = keyvalue.AppendBytes(to, []byte(o.keys))
-			to = o.stamp.append(binary.AppendVarint(to, o.from))
+			to = o.stamp.Append(binary.AppendVarint(to, o.from))
 		}
 	}
 	to = binary.AppendUvarint(to, uint64(len(h.changes)))
@@ -58,10 +55,6 @@ func (h *history) append(to []byte) []byte {
 		to = h.changes[i].append(to)
 	}
 	return to
-}
-
-func (s stamp) append(to []byte) []byte {
-	return binary.AppendVarint(binary.AppendVarint(to, s.recorded), s.ingested)
 }
 
 // append writes a change:
@@ -73,7 +66,7 @@ func (c *change) append(to []byte) []byte {
 		gone = 1
 	}
 	to = binary.AppendVarint(append(to, gone), c.at)
-	to = c.stamp.append(keyvalue.AppendBytes(keyvalue.AppendBytes(to, c.order), c.id))
+	to = c.stamp.Append(keyvalue.AppendBytes(keyvalue.AppendBytes(to, c.order), c.id))
 	to = binary.AppendUvarint(keyvalue.AppendBytes(to, c.row), uint64(len(c.holes)))
 	for _, column := range c.holes {
 		to = binary.AppendUvarint(to, uint64(column))
@@ -96,7 +89,7 @@ func (h *history) load(data []byte, columns int) error {
 	if flags&flagBase != 0 {
 		h.base = &base{at: r.Varint(), row: r.Bytes(), id: r.Bytes(), gone: flags&flagGone != 0}
 		for range r.Count() {
-			h.base.open = append(h.base.open, open{string(r.Bytes()), r.Varint(), loadStamp(r)})
+			h.base.open = append(h.base.open, open{string(r.Bytes()), r.Varint(), upstream.LoadStamp(r)})
 		}
 	}
 	h.changes = make([]change, r.Count())
@@ -114,12 +107,10 @@ func (h *history) load(data []byte, columns int) error {
 	return r.Err()
 }
 
-func loadStamp(r *keyvalue.Reader) stamp { return stamp{r.Varint(), r.Varint()} }
-
 func (c *change) load(r *keyvalue.Reader, columns int) {
 	gone := r.Byte()
 	c.gone, c.at = gone == 1, r.Varint()
-	c.order, c.id, c.stamp, c.row = r.Bytes(), r.Bytes(), loadStamp(r), r.Bytes()
+	c.order, c.id, c.stamp, c.row = r.Bytes(), r.Bytes(), upstream.LoadStamp(r), r.Bytes()
 	for range r.Count() {
 		column := int(min(r.Uvarint(), math.MaxInt32))
 		if r.Err() == nil && column >= columns {

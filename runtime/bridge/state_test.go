@@ -7,17 +7,19 @@ import (
 
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // someHistory has a base, a change that lacks a column, and a deletion.
 func someHistory() history {
 	return history{
 		last: 3,
-		base: &base{at: 10, row: []byte("row"), id: []byte("id"), open: []open{{"a", 5, stamp{1, 2}}}},
+		base: &base{at: 10, row: []byte("row"), id: []byte("id"), open: []open{{"a", 5, upstream.Stamp{Recorded: 1, Ingested: 2}}}},
 		changes: []change{
-			{at: 11, order: []byte("o"), stamp: stamp{3, 4}, row: []byte("r"), holes: []int{1}},
-			{at: 12, order: []byte("p"), id: []byte("i"), stamp: noStamp, gone: true},
+			{at: 11, order: []byte("o"), stamp: upstream.Stamp{Recorded: 3, Ingested: 4}, row: []byte("r"), holes: []int{1}},
+			{at: 12, order: []byte("p"), id: []byte("i"), stamp: upstream.NoStamp, gone: true},
 		},
 	}
 }
@@ -79,7 +81,7 @@ func TestARowThatIsNoneIsCorrupt(t *testing.T) {
 		state := keyvaluetest.New()
 		o := start(t, hostsSpec(t, staging(true)), state)
 		owner := hashed("x") + separator + hashed(1)
-		if err := state.Write([]keyvalue.Change{{Key: spaced(spaceOwners, owner), Value: h.append(nil)}}); err != nil {
+		if err := state.Write([]keyvalue.Change{{Key: keyspace.Key(spaceOwners, owner), Value: h.append(nil)}}); err != nil {
 			t.Fatal(err)
 		}
 		take(t, o, record.NoTime, stream{id: "x", host: int64(1), n: int64(1), at: int64(5), op: "u"})

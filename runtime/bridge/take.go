@@ -1,19 +1,15 @@
 package bridge
 
 import (
-	"cmp"
 	"context"
-	"encoding/binary"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
-	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-
+	"github.com/calvelake/calve/runtime/dimension"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/eventtime"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // Take adds rows of a staging model, at a watermark, µs since 1970 UTC. Rows that
@@ -23,50 +19,44 @@ func (o *Operator) Take(_ context.Context, model string, batch record.Batch, wat
 	if err := o.ready(watermark); err != nil {
 		return nil, err
 	}
-	if o.keyed || model != o.spec.From.Model {
+	if o.spec.From.IsKeyed() || model != o.spec.From.Name {
 		return nil, fmt.Errorf("bridge %s: %w: staging model %s", o.spec.Model, errModel, model)
 	}
-	rows, err := record.WithPositions(batch, o.mem)
+	rows, err := upstream.NewBatch(batch, o.mem)
 	if err != nil {
 		return nil, fmt.Errorf("bridge %s: %w", o.spec.Model, err)
 	}
 	defer rows.Release()
-	t := &taking{Operator: o, batch: batch, rows: rows, watermark: watermark, ordinals: batch.RowOrdinals(), refused: map[int]record.Reject{}}
+	t := &taking{Operator: o, Batch: rows, watermark: watermark}
 	if err := t.take(); err != nil {
 		return nil, fmt.Errorf("bridge %s: take rows of %s: %w", o.spec.Model, model, err)
 	}
-	return t.rejects(), nil
+	return t.Rejects(), nil
 }
 
 // taking is one call of Take.
 type taking struct {
 	*Operator
-	batch     record.Batch
-	rows      arrow.RecordBatch // with change and position columns
-	ordinals  []int32
-	refused   map[int]record.Reject // by row
+	*upstream.Batch
 	mapped    *mapped
 	owners    []string
 	watermark int64
-	times     *array.Timestamp // when changes took effect; nil for the default
-	stamps    stamps
-	ops       *array.String // nil without change columns
-	changedAt *array.Timestamp
-	sequences *array.String
-	missing   *array.List
+	changes   upstream.Changes
+	stamps    upstream.Stamps
+	effective upstream.Effective
 }
 
 func (t *taking) take() error {
 	if err := t.read(); err != nil {
 		return err
 	}
-	fault := func(row int, c *compiledColumn, message string) {
-		if !t.isDelete(row) && len(t.holes(row)) == 0 {
-			t.refuse(row, record.CodeExpression, c.name, c.path+": "+message)
+	fault := func(row int, c *projection.Compiled, message string) {
+		if !t.changes.IsDelete(row) && len(t.changes.Holes(row, t.kept)) == 0 {
+			t.Refuse(row, record.CodeExpression, c.Name, c.Path+": "+message)
 		}
 	}
 	var err error
-	if t.mapped, err = t.newMapped(t.rows, fault); err != nil {
+	if t.mapped, err = t.newMapped(t.Rows, fault); err != nil {
 		return err
 	}
 	defer t.mapped.release()
@@ -92,41 +82,13 @@ func (t *taking) take() error {
 
 // read finds the columns that are not of expressions.
 func (t *taking) read() (err error) {
-	if t.times, err = effectiveTimes(t.rows, t.spec.EffectiveAt); err != nil {
+	if t.changes, err = upstream.ChangesOf(t.spec.From, t.Rows); err != nil {
 		return err
 	}
-	if t.stamps, err = stampsOf(t.rows); err != nil || !t.changes {
-		return err
+	if t.stamps, err = upstream.StampsOf(t.Rows); err == nil {
+		t.effective, err = upstream.EffectiveOf(t.Rows, t.spec.EffectiveAt, t.changes, t.stamps)
 	}
-	fields := record.ChangeFields()
-	arrays := make([]arrow.Array, len(fields))
-	for i, f := range fields {
-		at := t.rows.Schema().FieldIndices(f.Name)
-		if len(at) != 1 || !arrow.TypeEqual(t.rows.Column(at[0]).DataType(), f.Type) {
-			return fmt.Errorf("BUG: the rows have no column %s of type %s", f.Name, f.Type)
-		}
-		arrays[i] = t.rows.Column(at[0])
-	}
-	t.ops, t.changedAt = arrays[0].(*array.String), arrays[1].(*array.Timestamp)
-	t.sequences, t.missing = arrays[2].(*array.String), arrays[3].(*array.List)
-	return nil
-}
-
-func (t *taking) isDelete(row int) bool { return t.ops != nil && t.ops.Value(row) == "d" }
-
-// holes are the columns that a change does not carry.
-func (t *taking) holes(row int) []int {
-	if t.missing == nil || t.missing.IsNull(row) {
-		return nil
-	}
-	names := t.missing.ListValues().(*array.String)
-	var holes []int
-	for i, end := t.missing.ValueOffsets(row); i < end; i++ {
-		if at := t.kept.FieldIndices(names.Value(int(i))); len(at) == 1 {
-			holes = append(holes, at[0])
-		}
-	}
-	return holes
+	return err
 }
 
 // judge refuses rows that map no member, or have no time. The rows that are refused
@@ -135,13 +97,13 @@ func (t *taking) judge() {
 	for row, owner := range t.owners {
 		if owner == "" {
 			names := t.ownerColumns()
-			t.refuse(row, record.CodeNullKey, names[0], fmt.Sprintf("%s: a part of each key is null: the row maps no member", strings.Join(names, ", ")))
+			t.Refuse(row, record.CodeNullKey, names[0], fmt.Sprintf("%s: a part of each key is null: the row maps no member", strings.Join(names, ", ")))
 		}
-		if _, ok := t.effective(row); !ok {
+		if _, ok := t.effective.OfEvent(row); !ok {
 			name := t.spec.EffectiveAt
-			t.refuse(row, record.CodeNullEventTime, name, fmt.Sprintf("effective time %s is null: the change has no place among those of its owner", name))
+			t.Refuse(row, record.CodeNullEventTime, name, fmt.Sprintf("effective time %s is null: the change has no place among those of its owner", name))
 		}
-		if _, refused := t.refused[row]; refused {
+		if t.IsRefused(row) {
 			t.owners[row] = ""
 		}
 	}
@@ -157,34 +119,18 @@ func (t *taking) ownerColumns() []string {
 	return names
 }
 
-// effective is when a change took effect. A deletion did when it was made: its row
-// is the one before.
-func (t *taking) effective(row int) (int64, bool) {
-	made := t.stamps.of(row).recorded
-	if t.changedAt != nil && t.changedAt.IsValid(row) {
-		made = int64(t.changedAt.Value(row))
-	}
-	switch {
-	case t.times == nil, t.isDelete(row) && t.times.IsNull(row):
-		return made, true
-	case t.isDelete(row):
-		return max(made, int64(t.times.Value(row))), true
-	}
-	return int64(t.times.Value(row)), t.times.IsValid(row)
-}
-
 // add gives a row to its owner.
 func (t *taking) add(e *entry, row int) {
-	at, _ := t.effective(row)
-	c := change{at: within(at), order: t.order(row), stamp: t.stamps.of(row)}
+	at, _ := t.effective.OfEvent(row)
+	c := change{at: dimension.Within(at), order: t.order(row), stamp: t.stamps.Of(row)}
 	if e.isLate(&c, t.horizon(t.watermark)) {
-		t.refuse(row, record.CodeLateChange, t.spec.EffectiveAt, fmt.Sprintf(
+		t.Refuse(row, record.CodeLateChange, t.spec.EffectiveAt, fmt.Sprintf(
 			"the change took effect at %s, before the newest one of its owner at %s, and is late: the watermark is at %s, and changes may be late by %s; let the model begin anew with --reset-model %s",
-			timeText(at), timeText(e.old.newest().at), timeText(t.watermark), t.spec.LateChanges, t.spec.Model))
+			eventtime.Text(at), eventtime.Text(e.old.newest().at), eventtime.Text(t.watermark), t.spec.LateChanges, t.spec.Model))
 		return
 	}
-	if c.gone = t.isDelete(row); !c.gone {
-		c.row, c.holes = t.mapped.keep(row), t.holes(row)
+	if c.gone = t.changes.IsDelete(row); !c.gone {
+		c.row, c.holes = t.mapped.keep(row), t.changes.Holes(row, t.kept)
 	}
 	e.now.add(c)
 }
@@ -202,31 +148,5 @@ func (e *entry) isLate(c *change, horizon int64) bool {
 // order is where a change belongs among those of one time: by the source's sequence,
 // and then by where it comes from.
 func (t *taking) order(row int) []byte {
-	var to []byte
-	if t.sequences != nil && t.sequences.IsValid(row) {
-		to = append(to, t.sequences.Value(row)...)
-	}
-	s := t.batch.Source
-	to = append(append(append(to, 0), s.Topic...), 0)
-	to = binary.BigEndian.AppendUint32(to, uint32(s.Partition))
-	to = binary.BigEndian.AppendUint64(to, uint64(s.Records[t.batch.Records[row]].Offset))
-	return binary.BigEndian.AppendUint32(to, uint32(t.ordinals[row]))
+	return t.AppendPosition(t.changes.AppendSequence(nil, row), row)
 }
-
-// refuse makes a reject of a row, unless it is one.
-func (t *taking) refuse(row int, code, column, message string) {
-	if _, is := t.refused[row]; is {
-		return
-	}
-	t.refused[row] = record.Reject{Record: t.batch.Records[row], OfRow: true, Row: t.ordinals[row], Code: code, Column: column, Message: message}
-}
-
-func (t *taking) rejects() []record.Reject {
-	var out []record.Reject
-	for _, row := range slices.SortedFunc(maps.Keys(t.refused), cmp.Compare[int]) {
-		out = append(out, t.refused[row])
-	}
-	return out
-}
-
-func timeText(us int64) string { return time.UnixMicro(us).UTC().Format(time.RFC3339Nano) }

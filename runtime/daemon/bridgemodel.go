@@ -15,6 +15,7 @@ import (
 	"github.com/calvelake/calve/runtime/expression"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
 )
 
@@ -29,7 +30,7 @@ func compileBridge(p *project.Project, m *project.Model, compiled []keyedModel) 
 	if err == nil {
 		program, err = bridge.Compile(spec)
 	}
-	var wrong *bridge.ExpressionError
+	var wrong *projection.ExpressionError
 	switch {
 	case errors.As(err, &wrong):
 		return nil, within(m, wrong.Path, wrong.Text, wrong.Err)
@@ -49,7 +50,7 @@ func bridgeSpec(p *project.Project, m *project.Model, compiled []keyedModel) (br
 	if err != nil {
 		return bridge.Spec{}, err
 	}
-	spec := bridge.Spec{Model: m.Name, From: bridge.Input(from), SurrogateKey: m.SurrogateKey, LateChanges: bridgeLateChanges}
+	spec := bridge.Spec{Model: m.Name, From: from, SurrogateKey: m.SurrogateKey, LateChanges: bridgeLateChanges}
 	if spec.EffectiveAt, err = bridgeEffectiveAt(p, m, from.Schema); err != nil {
 		return spec, err
 	}
@@ -70,7 +71,7 @@ func bridgeExpressions(p *project.Project, m *project.Model, spec *bridge.Spec) 
 	parse := func(path, text string) (*expression.Expr, error) {
 		e, err := expression.Parse(text)
 		if err != nil {
-			return nil, &bridge.ExpressionError{Path: path, Text: text, Err: err}
+			return nil, &projection.ExpressionError{Path: path, Text: text, Err: err}
 		}
 		return e, nil
 	}
@@ -85,7 +86,7 @@ func bridgeExpressions(p *project.Project, m *project.Model, spec *bridge.Spec) 
 		if err != nil {
 			return err
 		}
-		spec.Derive = append(spec.Derive, bridge.Column{Name: c.Name, Expression: e})
+		spec.Derive = append(spec.Derive, projection.Column{Name: c.Name, Expression: e})
 	}
 	if m.Bridge.Weight != "" {
 		spec.Weight, err = parse("weight", m.Bridge.Weight)

@@ -13,6 +13,7 @@ import (
 	"github.com/calvelake/calve/runtime/expression"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
 )
 
@@ -27,7 +28,7 @@ func (k *keyedModel) compileDimension(p *project.Project, compiled []keyedModel)
 	if err == nil {
 		k.dimension, err = dimension.Compile(spec)
 	}
-	var wrong *dimension.ExpressionError
+	var wrong *projection.ExpressionError
 	switch {
 	case errors.As(err, &wrong):
 		return within(m, wrong.Path, wrong.Text, wrong.Err)
@@ -46,7 +47,7 @@ func dimensionSpec(p *project.Project, m *project.Model, compiled []keyedModel) 
 	}
 	d := m.Dimension
 	spec := dimension.Spec{
-		Model: m.Name, From: dimension.Input(from), NaturalKey: d.NaturalKey, SurrogateKey: m.SurrogateKey, DurableKey: d.DurableKey,
+		Model: m.Name, From: from, NaturalKey: d.NaturalKey, SurrogateKey: m.SurrogateKey, DurableKey: d.DurableKey,
 		EffectiveAt: effectiveAt(p, m, from.Schema), Attributes: dimensionAttributes(p, m, from.Schema),
 		Types: map[string]dimension.Type{}, DefaultType: dimension.Type(d.SCD.Default), Type1Scope: dimension.Type1Scope(d.SCD.Type1Scope),
 		HardDeletes: dimension.HardDeletes(d.HardDeletes), LateChanges: d.LateChanges, Unknown: d.UnknownMember,
@@ -57,15 +58,15 @@ func dimensionSpec(p *project.Project, m *project.Model, compiled []keyedModel) 
 	}
 	if m.Where != "" && !readsEvents(p, m) {
 		if spec.Where, err = expression.Parse(m.Where); err != nil {
-			return spec, &dimension.ExpressionError{Path: "where", Text: m.Where, Err: err}
+			return spec, &projection.ExpressionError{Path: "where", Text: m.Where, Err: err}
 		}
 	}
 	for _, c := range m.Derive {
 		e, err := expression.Parse(c.Text)
 		if err != nil {
-			return spec, &dimension.ExpressionError{Path: "derive." + c.Name, Text: c.Text, Err: err}
+			return spec, &projection.ExpressionError{Path: "derive." + c.Name, Text: c.Text, Err: err}
 		}
-		spec.Derive = append(spec.Derive, dimension.Column{Name: c.Name, Expression: e})
+		spec.Derive = append(spec.Derive, projection.Column{Name: c.Name, Expression: e})
 	}
 	return spec, nil
 }

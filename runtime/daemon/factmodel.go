@@ -12,14 +12,16 @@ import (
 	"github.com/calvelake/calve/runtime/fact"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // compileFact compiles a fact; compiled has the keyed models before it.
 func compileFact(p *project.Project, m *project.Model, compiled []keyedModel) (*fact.Program, error) {
 	f := factSpec{project: p, model: m, compiled: compiled}
 	program, err := f.compile()
-	var wrong *fact.ExpressionError
+	var wrong *projection.ExpressionError
 	switch {
 	case errors.As(err, &wrong):
 		return nil, within(m, wrong.Path, wrong.Text, wrong.Err)
@@ -50,7 +52,7 @@ func (f *factSpec) compile() (*fact.Program, error) {
 	if m.Where != "" && !factWhereFirst(f.project, m) {
 		e, err := expression.Parse(m.Where)
 		if err != nil {
-			return nil, &fact.ExpressionError{Path: "where", Text: m.Where, Err: err}
+			return nil, &projection.ExpressionError{Path: "where", Text: m.Where, Err: err}
 		}
 		f.spec.Where = e
 	}
@@ -80,20 +82,20 @@ func (f *factSpec) compile() (*fact.Program, error) {
 }
 
 // input is a model that the fact reads.
-func (f *factSpec) input(ref project.Ref) (fact.Input, error) {
+func (f *factSpec) input(ref project.Ref) (upstream.Model, error) {
 	i := slices.IndexFunc(f.project.Models, func(m project.Model) bool { return m.Name == ref.Model })
 	if i < 0 {
-		return fact.Input{}, fmt.Errorf("BUG: model %s passed validation and does not exist", ref)
+		return upstream.Model{}, fmt.Errorf("BUG: model %s passed validation and does not exist", ref)
 	}
 	m := &f.project.Models[i]
 	if m.Kind == project.KindStaging {
-		return fact.Input{Model: m.Name, Schema: m.DeriveSchema(len(m.Derived))}, nil
+		return upstream.Model{Name: m.Name, Schema: m.DeriveSchema(len(m.Derived))}, nil
 	}
 	at := slices.IndexFunc(f.compiled, func(k keyedModel) bool { return k.Name == m.Name })
 	if at < 0 {
-		return fact.Input{}, fmt.Errorf("it reads model %s, of which this version of calve makes no rows", m.Name)
+		return upstream.Model{}, fmt.Errorf("it reads model %s, of which this version of calve makes no rows", m.Name)
 	}
-	return fact.Input{Model: m.Name, Schema: f.compiled[at].schema(), Key: f.compiled[at].key()}, nil
+	return upstream.Model{Name: m.Name, Schema: f.compiled[at].schema(), Key: f.compiled[at].key()}, nil
 }
 
 // amended is how long after an event the rows of a model still change, or come
@@ -115,14 +117,14 @@ func amended(p *project.Project, name string) time.Duration {
 	return 0
 }
 
-func factColumns(path string, all project.Expressions) ([]fact.Column, error) {
-	var out []fact.Column
+func factColumns(path string, all project.Expressions) ([]projection.Column, error) {
+	var out []projection.Column
 	for _, c := range all {
 		e, err := expression.Parse(c.Text)
 		if err != nil {
-			return nil, &fact.ExpressionError{Path: path + c.Name, Text: c.Text, Err: err}
+			return nil, &projection.ExpressionError{Path: path + c.Name, Text: c.Text, Err: err}
 		}
-		out = append(out, fact.Column{Name: c.Name, Expression: e})
+		out = append(out, projection.Column{Name: c.Name, Expression: e})
 	}
 	return out, nil
 }

@@ -12,7 +12,9 @@ import (
 	"github.com/calvelake/calve/runtime/fact"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // compileMap compiles a map, whose rows are those of a fact without a time of its
@@ -52,7 +54,7 @@ func compileMap(p *project.Project, m *project.Model, compiled []keyedModel) (*f
 }
 
 func mapError(m *project.Model, err error) error {
-	var wrong *fact.ExpressionError
+	var wrong *projection.ExpressionError
 	if errors.As(err, &wrong) {
 		return within(m, wrong.Path, wrong.Text, wrong.Err)
 	}
@@ -61,7 +63,7 @@ func mapError(m *project.Model, err error) error {
 
 // mapColumns are what ids stand for: the chosen columns, or all that are read and
 // derived.
-func mapColumns(p *project.Project, m *project.Model, from fact.Input) []string {
+func mapColumns(p *project.Project, m *project.Model, from upstream.Model) []string {
 	var columns []string
 	add := func(name string) {
 		if !slices.Contains(m.Map.NaturalKey, name) && !record.IsPositionColumn(name) && !record.IsChangeColumn(name) {
@@ -112,12 +114,12 @@ func checkUnmapped(m *project.Model, program *fact.Program) error {
 }
 
 // unmapped is what a join to a map copies of ids that are not mapped.
-func unmapped(p *project.Project, join project.LeftJoin) ([]fact.Column, error) {
+func unmapped(p *project.Project, join project.LeftJoin) ([]projection.Column, error) {
 	i := slices.IndexFunc(p.Models, func(m project.Model) bool { return m.Name == join.To.Model && m.Map != nil })
 	if i < 0 {
 		return nil, nil
 	}
-	var out []fact.Column
+	var out []projection.Column
 	for _, name := range slices.Sorted(maps.Keys(join.Copy)) {
 		text, given := p.Models[i].Map.UnknownMember[join.Copy[name]]
 		if !given {
@@ -127,7 +129,7 @@ func unmapped(p *project.Project, join project.LeftJoin) ([]fact.Column, error) 
 		if err != nil {
 			return nil, fmt.Errorf("unknown_member of %s: column %s: %w", join.To.Model, join.Copy[name], err)
 		}
-		out = append(out, fact.Column{Name: name, Expression: e})
+		out = append(out, projection.Column{Name: name, Expression: e})
 	}
 	return out, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/calvelake/calve/runtime/expression"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/project"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/session"
 )
@@ -35,18 +36,18 @@ func compileSession(p *project.Project, m *project.Model, plugin session.Plugin)
 		if err != nil {
 			return nil, within(m, "aggregates."+c.Name, c.Text, err)
 		}
-		spec.Aggregates = append(spec.Aggregates, session.Column{Name: c.Name, Expression: e})
+		spec.Aggregates = append(spec.Aggregates, projection.Column{Name: c.Name, Expression: e})
 	}
 	for _, c := range m.Derive {
 		e, err := expression.Parse(c.Text)
 		if err != nil {
 			return nil, within(m, "derive."+c.Name, c.Text, err)
 		}
-		spec.Derive = append(spec.Derive, session.Column{Name: c.Name, Expression: e})
+		spec.Derive = append(spec.Derive, projection.Column{Name: c.Name, Expression: e})
 	}
 	spec.Columns = sessionColumns(m)
 	program, err := session.Compile(spec)
-	var wrong *session.ExpressionError
+	var wrong *projection.ExpressionError
 	if errors.As(err, &wrong) {
 		return nil, within(m, wrong.Path, wrong.Text, wrong.Err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
+	"github.com/calvelake/calve/runtime/record/recordtest"
 )
 
 // BenchmarkDimension takes changes in order, and ends their epochs, as changes a
@@ -30,15 +31,15 @@ func BenchmarkDimension(b *testing.B) {
 				}
 				var batches []record.Batch
 				for range epochs {
-					var all []stagingRow
+					var all []recordtest.Row
 					for range rows {
 						offset++
-						all = append(all, stagingRow{
-							values:  []any{fmt.Sprintf("customer %d", offset%v.members), int64(7), offset, "a name", fmt.Sprintf("city %d", offset%5), offset % 100},
-							changes: []any{"u", offset, fmt.Sprintf("%020d", offset), []string{}}, topic: "customers", offset: offset,
+						all = append(all, recordtest.Row{
+							Values:  []any{fmt.Sprintf("customer %d", offset%v.members), int64(7), offset, "a name", fmt.Sprintf("city %d", offset%5), offset % 100},
+							Changes: []any{"u", offset, fmt.Sprintf("%020d", offset), []string{}}, Topic: "customers", Offset: offset,
 						})
 					}
-					batches = append(batches, batchOf(all))
+					batches = append(batches, recordtest.Batch(customerFields(), all, recordtest.RecordedAt))
 				}
 				b.StartTimer()
 				for _, batch := range batches {

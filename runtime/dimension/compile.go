@@ -5,19 +5,20 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/runtime/expression"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/eventtime"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
-// Compile checks a Spec. The error is an *ExpressionError where an expression
-// is wrong.
+// Compile checks a Spec. The error is a *projection.ExpressionError where an
+// expression is wrong.
 func Compile(spec Spec) (*Program, error) {
 	p := &Program{spec: spec, mem: spec.Allocator, late: spec.LateChanges.Microseconds()}
 	if p.mem == nil {
@@ -31,44 +32,20 @@ func Compile(spec Spec) (*Program, error) {
 	return p, nil
 }
 
-// checkInput finds out what kind of model the input is.
+// checkInput checks what is asked of the input.
 func (p *Program) checkInput() error {
 	from := p.spec.From
-	p.keyed = from.Key != nil
-	p.changes = !p.keyed && from.Schema.HasField(record.ColumnChangeOp)
-	need := []string{record.ColumnTimestamp, record.ColumnIngestedAt}
-	if !p.keyed {
-		need = []string{record.ColumnTopic, record.ColumnPartition, record.ColumnOffset, record.ColumnRow, record.ColumnTimestamp, record.ColumnIngestedAt}
+	if err := from.Check("from"); err != nil || p.spec.EffectiveAt == "" {
+		return err
 	}
-	for _, name := range slices.Concat(need, from.Key) {
-		if _, err := p.field("from", name); err != nil {
-			return err
-		}
-	}
-	if p.spec.EffectiveAt == "" {
-		return nil
-	}
-	f, err := p.field("effective_at", p.spec.EffectiveAt)
-	if err == nil && !arrow.TypeEqual(f.Type, record.Timestamptz) {
-		err = fmt.Errorf("effective_at: column %s is %s, expected timestamptz; derive one in the model that is read, as in cast(x as timestamptz)", f.Name, record.FormatType(f.Type))
-	}
-	return err
-}
-
-func (p *Program) field(what, name string) (arrow.Field, error) {
-	at := p.spec.From.Schema.FieldIndices(name)
-	if len(at) != 1 {
-		return arrow.Field{}, fmt.Errorf("%s: %s has no column %s", what, p.spec.From.Model, name)
-	}
-	return p.spec.From.Schema.Field(at[0]), nil
+	return from.CheckTimestamptz("effective_at", p.spec.EffectiveAt)
 }
 
 // checkOptions refuses what has no meaning, alone or together.
 func (p *Program) checkOptions() error {
-	const most = 100 * 366 * 24 * time.Hour // sums with times do not overflow
 	s := &p.spec
 	switch {
-	case s.LateChanges < 0 || s.LateChanges > most || s.LateChanges%time.Microsecond != 0:
+	case !eventtime.IsSpan(s.LateChanges):
 		return fmt.Errorf("late_changes: %s is not within 0 and 100 years, in whole microseconds", s.LateChanges)
 	case s.HardDeletes != HardDeletesNewRecord && s.HardDeletes != HardDeletesInvalidate && s.HardDeletes != HardDeletesIgnore:
 		return fmt.Errorf("hard_deletes is %q, expected new_record, invalidate or ignore", s.HardDeletes)
@@ -80,8 +57,8 @@ func (p *Program) checkOptions() error {
 		return fmt.Errorf("valid_to_current is %q, expected maximum or empty", s.ValidToCurrent)
 	case s.SurrogateKey == "":
 		return fmt.Errorf("surrogate_key: a dimension needs one, as in surrogate_key: %s_key", s.Model)
-	case s.Where != nil && !p.keyed && !p.changes:
-		return fmt.Errorf("BUG: where: rows of %s are not changes, they are filtered before they come here", s.From.Model)
+	case s.Where != nil && !s.From.IsKeyed() && !s.From.HasChanges():
+		return fmt.Errorf("BUG: where: rows of %s are not changes, they are filtered before they come here", s.From.Name)
 	}
 	for name, t := range s.Types {
 		if t > Type2 {
@@ -98,24 +75,16 @@ func (p *Program) checkKey() error {
 	if len(p.spec.NaturalKey) == 0 {
 		return fmt.Errorf("natural_key: a dimension needs one")
 	}
-	fields := make([]arrow.Field, 0, len(p.spec.NaturalKey))
-	for i, name := range p.spec.NaturalKey {
-		f, err := p.field("natural_key", name)
-		if err != nil {
-			return err
-		}
-		if !record.IsKeyType(f.Type) {
-			return fmt.Errorf("natural_key: column %s is %s, which cannot be part of a key; expected string, int, long, date, boolean or timestamptz", name, record.FormatType(f.Type))
-		}
-		if slices.Contains(p.spec.NaturalKey[:i], name) {
-			return fmt.Errorf("natural_key: column %s twice", name)
-		}
-		// The unknown member has none.
-		fields = append(fields, arrow.Field{Name: name, Type: f.Type, Nullable: true})
+	fields, err := p.spec.From.KeyFields("natural_key", p.spec.NaturalKey)
+	if err != nil {
+		return err
+	}
+	for i, f := range fields { // the unknown member has none
+		fields[i] = arrow.Field{Name: f.Name, Type: f.Type, Nullable: true}
 	}
 	p.naturalKey = arrow.NewSchema(fields, nil)
-	if key := p.spec.From.Key; p.keyed && !slices.Equal(slices.Sorted(slices.Values(key)), slices.Sorted(slices.Values(p.spec.NaturalKey))) {
-		return fmt.Errorf("natural_key: several rows of %s would be one member, or one row several: its key is %s; let that be the natural key", p.spec.From.Model, strings.Join(key, ", "))
+	if key := p.spec.From.Key; p.spec.From.IsKeyed() && !slices.Equal(slices.Sorted(slices.Values(key)), slices.Sorted(slices.Values(p.spec.NaturalKey))) {
+		return fmt.Errorf("natural_key: several rows of %s would be one member, or one row several: its key is %s; let that be the natural key", p.spec.From.Name, strings.Join(key, ", "))
 	}
 	return nil
 }
@@ -123,37 +92,21 @@ func (p *Program) checkKey() error {
 // compileExpressions compiles what sees the input, and derived columns before.
 func (p *Program) compileExpressions() error {
 	in := p.spec.From.Schema
-	if p.spec.Where != nil {
-		c, err := p.spec.Where.CheckCondition(in)
-		if err != nil {
-			return &ExpressionError{"where", p.spec.Where.String(), err}
-		}
-		p.where = &compiledColumn{"", "where", c}
+	var err error
+	if p.where, err = projection.CompileWhere(p.spec.Where, in); err == nil {
+		p.derive, err = projection.Derive(p.spec.Derive, in.Fields())
 	}
-	fields := slices.Clone(in.Fields())
-	for _, d := range p.spec.Derive {
-		path := "derive." + d.Name
-		c, err := d.Expression.Check(arrow.NewSchema(fields, nil))
-		if err != nil {
-			return &ExpressionError{path, d.Expression.String(), err}
-		}
-		if slices.ContainsFunc(fields, func(f arrow.Field) bool { return f.Name == d.Name }) {
-			return fmt.Errorf("derive: column %s twice", d.Name)
-		}
-		p.derive = append(p.derive, compiledColumn{d.Name, path, c})
-		fields = append(fields, arrow.Field{Name: d.Name, Type: c.Type(), Nullable: true})
-	}
-	return nil
+	return err
 }
 
 // available is a column of the input, or a derived one.
 func (p *Program) available(name string) (arrow.DataType, bool) {
 	for _, c := range p.derive {
-		if c.name == name {
+		if c.Name == name {
 			return c.Type(), true
 		}
 	}
-	f, err := p.field("columns", name)
+	f, err := p.spec.From.Field("columns", name)
 	return f.Type, err == nil
 }
 
@@ -208,7 +161,7 @@ func (p *Program) typeOf(name string) Type {
 // and the condition, of a change that does not carry all of them.
 func (p *Program) keepRaw() error {
 	used := map[string]bool{}
-	if p.changes && (p.where != nil || len(p.derive) > 0) {
+	if p.spec.From.HasChanges() && (p.where != nil || len(p.derive) > 0) {
 		for _, c := range p.derive {
 			for _, name := range c.Columns() {
 				used[name] = true
@@ -223,18 +176,9 @@ func (p *Program) keepRaw() error {
 			used[name] = true
 		}
 	}
-	var fields []arrow.Field
-	for _, f := range p.spec.From.Schema.Fields() {
-		if !used[f.Name] {
-			continue
-		}
-		if !rowcodec.Supports(f.Type) {
-			return fmt.Errorf("from: column %s is %s, which no table holds", f.Name, f.Type)
-		}
-		fields = append(fields, arrow.Field{Name: f.Name, Type: f.Type, Nullable: true})
-	}
-	p.inputs = arrow.NewSchema(fields, nil)
-	return nil
+	var err error
+	p.inputs, err = p.spec.From.Kept(used)
+	return err
 }
 
 // castUnknown reads the attributes of the unknown member.
@@ -312,13 +256,9 @@ func (p *Program) layOut() error {
 		arrow.Field{Name: record.ColumnTimestamp, Type: record.Timestamptz, Nullable: true},
 		arrow.Field{Name: record.ColumnIngestedAt, Type: record.Timestamptz, Nullable: true},
 	)
-	seen := map[string]bool{}
-	for _, f := range fields {
-		if seen[f.Name] {
-			return fmt.Errorf("columns: column %s twice", f.Name)
-		}
-		seen[f.Name] = true
+	var err error
+	if p.output, err = projection.NewSchema(fields); err != nil {
+		return fmt.Errorf("columns: %w", err)
 	}
-	p.output = arrow.NewSchema(fields, nil)
 	return nil
 }

@@ -3,10 +3,10 @@ package dimension
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // decide goes through changes as the Decider has it: in rounds, of one change a
@@ -77,7 +77,7 @@ func (e *ending) decideRound(ctx context.Context, all []*work, round int) error 
 
 // carryOut does what was decided.
 func (e *ending) carryOut(all []*work, changes []*change, d *Decision) error {
-	columns, err := columnsOf(d.Attributes, e.attributes)
+	columns, err := upstream.Columns(d.Attributes, e.attributes.Fields())
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (f *fold) act(action Action, c *change, attributes []byte) error {
 	case ActionOverwrite, ActionNewVersion:
 		next.versioned, next.exists, next.gone = attributes, true, false
 		if action == ActionNewVersion {
-			f.split, f.newest = true, f.newest.max(c.stamp)
+			f.split, f.newest = true, f.newest.Max(c.stamp)
 		}
 	case ActionDelete:
 		next.gone = f.exists && f.spec.HardDeletes != HardDeletesIgnore
@@ -148,9 +148,5 @@ func (p *Program) keyText(member string) (string, error) {
 		return "", fmt.Errorf("%w: %w", keyvalue.ErrCorrupt, err)
 	}
 	defer rows.Release()
-	parts := make([]string, p.naturalKey.NumFields())
-	for i, c := range rows.Columns() {
-		parts[i] = p.naturalKey.Field(i).Name + "=" + c.ValueStr(0)
-	}
-	return strings.Join(parts, ", "), nil
+	return upstream.KeyText(p.spec.NaturalKey, rows.Columns(), 0), nil
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/calvelake/calve/runtime/record/recordtest"
 )
 
 // decideOne is what the fake Decider decides: it depends on the change, and on the
@@ -41,7 +43,7 @@ func (fakeDecider) Decide(_ context.Context, p Proposal) (Decision, error) {
 		}
 		d.Actions, rows = append(d.Actions, action), append(rows, row)
 	}
-	d.Attributes = rowsOf(fields, rows)
+	d.Attributes = recordtest.Rows(fields, rows)
 	return d, nil
 }
 

@@ -9,9 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/calvelake/calve/runtime/projection"
+	"github.com/calvelake/calve/runtime/projection/projectiontest"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
+	"github.com/calvelake/calve/runtime/record/recordtest"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 func open(t testing.TB, spec Spec, s keyvalue.Store) *Operator {
@@ -24,17 +28,17 @@ func open(t testing.TB, spec Spec, s keyvalue.Store) *Operator {
 }
 
 // customer is a change of a database of ann's row.
-func customer(offset int64, op string, at any, name, city, level any) stagingRow {
-	return stagingRow{
-		values: []any{"ann", int64(7), at, name, city, level}, changes: []any{op, at, fmt.Sprintf("%03d", offset), []string{}},
-		topic: "customers", offset: offset,
+func customer(offset int64, op string, at any, name, city, level any) recordtest.Row {
+	return recordtest.Row{
+		Values: []any{"ann", int64(7), at, name, city, level}, Changes: []any{op, at, fmt.Sprintf("%03d", offset), []string{}},
+		Topic: "customers", Offset: offset,
 	}
 }
 
 // versionsOf are the rows of ann, without keys and times of records, by start.
-func versionsOf(tb table) []string {
+func versionsOf(tb recordtest.Table) []string {
 	var out []string
-	for _, text := range tb.texts() {
+	for _, text := range tb.Texts() {
 		if _, rest, ok := strings.Cut(text, "id=ann sub=7 "); ok {
 			rest, _, _ = strings.Cut(rest, " kafka_timestamp=")
 			for _, no := range []string{" is_deleted=false", " is_inferred=false", " is_current=false"} {
@@ -63,7 +67,7 @@ func wantTexts(t *testing.T, got []string, want ...string) {
 }
 
 func TestChangesMakeVersionsByTheTypesOfColumns(t *testing.T) {
-	spec, tb := customersSpec(), table{}
+	spec, tb := customersSpec(), recordtest.Table{}
 	spec.Types = map[string]Type{"name": Type1, "level": Type0}
 	o := open(t, spec, keyvaluetest.New())
 	take(t, o, record.NoTime, customer(1, "c", int64(100), "Ann", "Austin", int64(1)))
@@ -95,7 +99,7 @@ func TestChangesMakeVersionsByTheTypesOfColumns(t *testing.T) {
 // TestSurrogateKeysAreThoseOfSQL has keys made by hand: md5 of
 // ann-7--2208988800000000 and of ann-7-1709208000000005.
 func TestSurrogateKeysAreThoseOfSQL(t *testing.T) {
-	tb := table{}
+	tb := recordtest.Table{}
 	o := open(t, customersSpec(), keyvaluetest.New())
 	at := time.Date(2024, 2, 29, 12, 0, 0, 5000, time.UTC).UnixMicro()
 	take(t, o, record.NoTime, customer(1, "c", at-1, "Ann", "Austin", int64(1)), customer(2, "u", at, "Ann", "Denver", int64(1)))
@@ -122,11 +126,11 @@ func TestDeletionsMakeAVersionEndOneOrDoNothing(t *testing.T) {
 			"name=Ann city=Austin level=1 valid_from=300 valid_to=forever changed_at=300 is_current=true"},
 		HardDeletesIgnore: {"name=Ann city=Austin level=1 valid_from=begin valid_to=forever changed_at=100 is_current=true"},
 	} {
-		spec, tb := customersSpec(), table{}
+		spec, tb := customersSpec(), recordtest.Table{}
 		spec.HardDeletes = deletes
 		o := open(t, spec, keyvaluetest.New())
 		deleted := customer(2, "d", int64(200), nil, nil, nil)
-		deleted.values[2] = int64(100) // the row as it was
+		deleted.Values[2] = int64(100) // the row as it was
 		take(t, o, record.NoTime, customer(1, "c", int64(100), "Ann", "Austin", int64(1)), deleted, customer(3, "c", int64(300), "Ann", "Austin", int64(1)))
 		end(t, o, tb, record.NoTime)
 		wantTexts(t, versionsOf(tb), want...)
@@ -140,7 +144,7 @@ func TestDeletionsMakeAVersionEndOneOrDoNothing(t *testing.T) {
 func TestRowsWithoutKeyOrTimeAreRefused(t *testing.T) {
 	o := open(t, customersSpec(), keyvaluetest.New())
 	nobody, whenever := customer(1, "c", int64(1), "x", "y", nil), customer(2, "u", nil, "x", "y", nil)
-	nobody.values[1] = nil
+	nobody.Values[1] = nil
 	rejects := take(t, o, record.NoTime, nobody, whenever, customer(3, "d", nil, nil, nil, nil))
 	var got []string
 	for _, r := range rejects {
@@ -150,7 +154,7 @@ func TestRowsWithoutKeyOrTimeAreRefused(t *testing.T) {
 }
 
 func TestAChangeIsLateIfItComesBeforeOthersAndTooLong(t *testing.T) {
-	tb := table{}
+	tb := recordtest.Table{}
 	o := open(t, customersSpec(), keyvaluetest.New())
 	// The first change of a member splits nothing, however old it is.
 	if rejects := take(t, o, 10_000, customer(1, "r", int64(100), "Ann", "Austin", nil), customer(2, "r", int64(50), "Ann", "Boston", nil)); len(rejects) > 0 {
@@ -170,7 +174,7 @@ func TestAChangeIsLateIfItComesBeforeOthersAndTooLong(t *testing.T) {
 
 func TestTheLastOfOneTimeCountsThoughTheOthersAreForgotten(t *testing.T) {
 	for _, decider := range []Decider{nil, fakeDecider{}} {
-		spec, tb := customersSpec(), table{}
+		spec, tb := customersSpec(), recordtest.Table{}
 		spec.Decider = decider
 		o := open(t, spec, keyvaluetest.New())
 		take(t, o, 10_000, customer(1, "r", int64(100), "Ann", "Austin", nil), customer(2, "u", int64(200), "Bea", "Boston", nil))
@@ -189,11 +193,11 @@ func TestTheLastOfOneTimeCountsThoughTheOthersAreForgotten(t *testing.T) {
 }
 
 func TestChangesOfAKeyedModelAreNeverLate(t *testing.T) {
-	spec, tb := customersSpec(), table{}
-	spec.From, spec.EffectiveAt = Input{"fct_customers", keyedSchema(), []string{"id", "sub"}}, "at"
+	spec, tb := customersSpec(), recordtest.Table{}
+	spec.From, spec.EffectiveAt = upstream.Model{Name: "fct_customers", Schema: keyedSchema(), Key: []string{"id", "sub"}}, "at"
 	o := open(t, spec, keyvaluetest.New())
-	row := func(at any, city string) keyedChange {
-		return keyedChange{record.OpUpdate, []any{"ann", int64(7), at, "Ann", city, nil, int64(1000), int64(ingested)}}
+	row := func(at any, city string) recordtest.Change {
+		return recordtest.Change{Op: record.OpUpdate, Values: []any{"ann", int64(7), at, "Ann", city, nil, int64(1000), int64(recordtest.Ingested)}}
 	}
 	follow(t, o, 10_000, row(int64(100), "Austin"))
 	end(t, o, tb, 10_000)
@@ -205,7 +209,7 @@ func TestChangesOfAKeyedModelAreNeverLate(t *testing.T) {
 		"name=Ann city=Austin level=(null) valid_from=begin valid_to=200 changed_at=100",
 		"name=Ann city=Denver level=(null) valid_from=200 valid_to=forever changed_at=200 is_current=true")
 	nobody := row(int64(300), "Erie")
-	nobody.values[0] = nil // the unknown member of a dimension
+	nobody.Values[0] = nil // the unknown member of a dimension
 	follow(t, o, 10_000, nobody, row(nil, "Flint"))
 	end(t, o, tb, 10_000)
 	if got := versionsOf(tb); len(got) != 3 || !strings.Contains(got[2], "city=Flint") || !strings.Contains(got[2], "valid_from=1000") {
@@ -214,7 +218,7 @@ func TestChangesOfAKeyedModelAreNeverLate(t *testing.T) {
 }
 
 func TestEarlyFactsInferMembersThatAreFilledIn(t *testing.T) {
-	spec, tb := customersSpec(), table{}
+	spec, tb := customersSpec(), recordtest.Table{}
 	o := open(t, spec, keyvaluetest.New())
 	end(t, o, tb, record.NoTime)
 	early := resolve(t, o, []ask{{"ann", 7, 50}, {"ann", 7, 20}})
@@ -240,7 +244,7 @@ func TestEarlyFactsInferMembersThatAreFilledIn(t *testing.T) {
 }
 
 func TestAMemberThatStartsWhenItChangedIsInferredBefore(t *testing.T) {
-	spec, tb := customersSpec(), table{}
+	spec, tb := customersSpec(), recordtest.Table{}
 	spec.FirstValidFrom = FirstValidFromEffective
 	o := open(t, spec, keyvaluetest.New())
 	take(t, o, record.NoTime, customer(1, "c", int64(100), "Ann", "Austin", nil))
@@ -258,7 +262,7 @@ func TestAMemberThatStartsWhenItChangedIsInferredBefore(t *testing.T) {
 }
 
 func TestTheUnknownMemberIsThereOnceAndFollowsItsValues(t *testing.T) {
-	spec, tb, s := customersSpec(), table{}, keyvaluetest.New()
+	spec, tb, s := customersSpec(), recordtest.Table{}, keyvaluetest.New()
 	spec.Unknown = map[string]string{"city": "it's nowhere", "level": "-1"}
 	o := open(t, spec, s)
 	wantTexts(t, end(t, o, tb, record.NoTime), "c customer_key=default_null_key durable_key=default_null_key id=(null) sub=(null) name=(null) city=it's nowhere level=-1 "+
@@ -273,11 +277,11 @@ func TestTheUnknownMemberIsThereOnceAndFollowsItsValues(t *testing.T) {
 }
 
 func TestChangesOfADatabaseTakeEffectWhenTheyWereMade(t *testing.T) {
-	spec, tb := customersSpec(), table{}
+	spec, tb := customersSpec(), recordtest.Table{}
 	spec.EffectiveAt = ""
 	o := open(t, spec, keyvaluetest.New())
 	without := customer(2, "u", int64(7), "Ann", "Boston", nil)
-	without.changes[1] = nil
+	without.Changes[1] = nil
 	take(t, o, record.NoTime, customer(1, "c", int64(100), "Ann", "Austin", nil), without)
 	end(t, o, tb, record.NoTime)
 	wantTexts(t, versionsOf(tb),
@@ -287,12 +291,12 @@ func TestChangesOfADatabaseTakeEffectWhenTheyWereMade(t *testing.T) {
 
 func TestTimeDoesNotGoBack(t *testing.T) {
 	o := open(t, customersSpec(), keyvaluetest.New())
-	end(t, o, table{}, 10)
+	end(t, o, recordtest.Table{}, 10)
 	if _, _, err := o.End(t.Context(), 9); err == nil {
 		t.Error("a watermark before the last one is taken")
 	}
 	o.Discard()
-	end(t, o, table{}, 9)
+	end(t, o, recordtest.Table{}, 9)
 }
 
 // failingDecider has an error for each change of a name.
@@ -309,7 +313,7 @@ func (d failingDecider) Decide(ctx context.Context, p Proposal) (Decision, error
 }
 
 func TestChangesThatCannotBeDecidedOfAreToldOnce(t *testing.T) {
-	spec, tb := customersSpec(), table{}
+	spec, tb := customersSpec(), recordtest.Table{}
 	spec.Decider = failingDecider{}
 	o := open(t, spec, keyvaluetest.New())
 	take(t, o, record.NoTime, customer(1, "c", int64(100), "Ann", "Austin", int64(1)), customer(2, "u", int64(200), "bad", "Boston", int64(1)))
@@ -317,7 +321,7 @@ func TestChangesThatCannotBeDecidedOfAreToldOnce(t *testing.T) {
 	if err != nil || len(failed) != 1 || failed[0] != (RowError{"id=ann, sub=7", "bad_name", "no name is bad"}) {
 		t.Errorf("got %+v, %v", failed, err)
 	}
-	tb.apply(t, o, log)
+	apply(t, tb, o, log)
 	take(t, o, record.NoTime, customer(3, "u", int64(150), "Bea", "Denver", int64(1)))
 	end(t, o, tb, record.NoTime) // the bad one is decided of again, and not told
 	wantTexts(t, versionsOf(tb),
@@ -327,18 +331,18 @@ func TestChangesThatCannotBeDecidedOfAreToldOnce(t *testing.T) {
 
 func TestWhatCannotBeComputedIsRefused(t *testing.T) {
 	spec := customersSpec()
-	spec.Derive = []Column{columnOf(t, "share", "100 / level")}
+	spec.Derive = []projection.Column{projectiontest.Column(t, "share", "100 / level")}
 	spec.Attributes = []string{"share"}
 	o := open(t, spec, keyvaluetest.New())
 	partial := customer(3, "u", int64(3), "x", "y", nil) // that of the change before may do
-	partial.changes[3] = []string{"level"}
+	partial.Changes[3] = []string{"level"}
 	rejects := take(t, o, record.NoTime, customer(1, "c", int64(1), "x", "y", int64(0)), customer(2, "d", int64(2), "x", "y", int64(0)), partial)
 	if len(rejects) != 1 || rejects[0].Record != 0 || rejects[0].Code != record.CodeExpression || rejects[0].Column != "share" {
 		t.Errorf("got %+v", rejects)
 	}
-	spec.From = Input{"fct_customers", keyedSchema(), []string{"id", "sub"}}
+	spec.From = upstream.Model{Name: "fct_customers", Schema: keyedSchema(), Key: []string{"id", "sub"}}
 	o = open(t, spec, keyvaluetest.New())
-	log := record.Changelog{Ops: []record.Op{record.OpCreate}, Rows: rowsOf(keyedSchema().Fields(), [][]any{{"ann", int64(7), int64(1), "x", "y", int64(0), int64(1), int64(1)}})}
+	log := record.Changelog{Ops: []record.Op{record.OpCreate}, Rows: recordtest.Rows(keyedSchema().Fields(), [][]any{{"ann", int64(7), int64(1), "x", "y", int64(0), int64(1), int64(1)}})}
 	defer log.Release()
 	if err := o.Follow(t.Context(), "fct_customers", log, record.NoTime); err == nil || !strings.Contains(err.Error(), "derive.share") {
 		t.Errorf("got error %v", err)
@@ -346,7 +350,7 @@ func TestWhatCannotBeComputedIsRefused(t *testing.T) {
 }
 
 func TestAMemberMayHaveAKeyAlone(t *testing.T) {
-	spec, tb := customersSpec(), table{}
+	spec, tb := customersSpec(), recordtest.Table{}
 	spec.Attributes, spec.DurableKey = nil, ""
 	o := open(t, spec, keyvaluetest.New())
 	take(t, o, record.NoTime, customer(1, "c", int64(100), "Ann", "Austin", nil), customer(2, "d", int64(200), nil, nil, nil))

@@ -9,6 +9,8 @@ import (
 
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // RowError is a change that could not be decided of, and is ignored.
@@ -96,7 +98,7 @@ func (e *ending) end(ctx context.Context, members []*member) error {
 		}
 		w.fresh, w.head, w.value = nil, nil, nil
 	}
-	err := e.write(e.writes)
+	err := keyspace.Write(e.store, e.writes)
 	e.writes = e.writes[:0]
 	return err
 }
@@ -184,7 +186,7 @@ func (e *ending) add(op record.Op, r row) {
 
 // addUnknown makes the row of the unknown member, once, and when it is another.
 func (e *ending) addUnknown() {
-	unknown := row{from: Beginning, to: Forever, stamp: noStamp, isUnknown: true}
+	unknown := row{from: Beginning, to: Forever, stamp: upstream.NoStamp, isUnknown: true}
 	switch {
 	case e.meta.unknown == nil:
 		e.add(record.OpCreate, unknown)
@@ -197,11 +199,11 @@ func (e *ending) addUnknown() {
 func (e *ending) keepMeta() error {
 	before := e.meta.append(nil)
 	after := meta{horizon: e.horizon, follows: e.meta.follows, unknown: append([]byte{}, e.unknown...)}
-	if value := after.append(nil); e.meta.unknown == nil || !bytes.Equal(value, before) || e.keyed {
+	if value := after.append(nil); e.meta.unknown == nil || !bytes.Equal(value, before) || e.spec.From.IsKeyed() {
 		e.writes = append(e.writes, keyvalue.Change{Key: []byte{spaceMeta}, Value: value})
 	}
 	e.meta = &after
-	err := e.write(e.writes)
+	err := keyspace.Write(e.store, e.writes)
 	e.writes = nil
 	return err
 }

@@ -1,22 +1,26 @@
 package dimension
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/calvelake/calve/runtime/upstream"
+)
 
 // fold goes through changes of a member in their order, and makes its versions.
 // Changes of one time make one version.
 type fold struct {
 	*Operator
 	state
-	overwritten stamp
+	overwritten upstream.Stamp
 	versions    []version // the first may be the one before
 	// Of the group of changes of one time that is gone through:
 	running   bool
 	group     int64 // their time, within Beginning and Forever
 	before    state // in front of them
 	changedAt int64
-	newest    stamp // of those that altered something
-	forced    bool  // something was altered before the first of them
-	split     bool  // a Decider wants a version
+	newest    upstream.Stamp // of those that altered something
+	forced    bool           // something was altered before the first of them
+	split     bool           // a Decider wants a version
 }
 
 // begin starts behind the newest change of a member.
@@ -60,18 +64,18 @@ func (o *Operator) resumeWithin(m *mark, at int64, before *version) *fold {
 
 // reach tells the fold of the next change's time.
 func (f *fold) reach(c *change) {
-	at := within(c.at())
+	at := Within(c.at())
 	if !f.running || at != f.group {
 		f.settle()
-		f.running, f.group, f.before, f.newest, f.forced, f.split = true, at, f.state, noStamp, false, false
+		f.running, f.group, f.before, f.newest, f.forced, f.split = true, at, f.state, upstream.NoStamp, false, false
 	}
 	f.changedAt = c.at()
 }
 
 // alter makes the state another one.
-func (f *fold) alter(next state, by stamp) {
+func (f *fold) alter(next state, by upstream.Stamp) {
 	if next.gone != f.gone || next.exists != f.exists || !next.sameAttributes(&f.values) {
-		f.newest = f.newest.max(by)
+		f.newest = f.newest.Max(by)
 	}
 	f.state = next
 }
@@ -108,7 +112,7 @@ func (f *fold) settle() {
 			f.closeOrOpen(last)
 		}
 	case f.gone && f.spec.HardDeletes == HardDeletesInvalidate:
-		last.stamp = last.stamp.max(f.newest)
+		last.stamp = last.stamp.Max(f.newest)
 		last.to = min(last.to, f.group)
 	case f.differs(last):
 		f.start()
@@ -149,7 +153,7 @@ func (f *fold) differs(last *version) bool {
 func (f *fold) amend(last *version) {
 	last.end = f.values
 	last.end.raw = nil
-	last.stamp = last.stamp.max(f.newest)
+	last.stamp = last.stamp.Max(f.newest)
 }
 
 // start begins a version (invariants 8 and 9).

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 )
 
 // forget forgets changes that nothing can come before any more, of members that
@@ -17,7 +18,7 @@ func (e *ending) forget(ctx context.Context) error {
 	}
 	var timers [][]byte
 	err := e.store.Scan([]byte{spaceTimers}, timerKey(e.horizon+1, ""), func(key, _ []byte) (bool, error) {
-		if len(key) < timerBytes {
+		if len(key) < keyspace.TimerBytes {
 			return false, fmt.Errorf("%w: a timer %x is too short", keyvalue.ErrCorrupt, key)
 		}
 		timers = append(timers, bytes.Clone(key))
@@ -38,7 +39,7 @@ func (e *ending) forgetSome(ctx context.Context, timers [][]byte) error {
 	var writes []keyvalue.Change
 	members := make([]*member, len(timers))
 	for i, timer := range timers {
-		members[i] = &member{key: string(timer[timerBytes:])}
+		members[i] = &member{key: string(timer[keyspace.TimerBytes:])}
 		writes = append(writes, keyvalue.Change{Key: timer})
 	}
 	if err := e.readHeads(members); err != nil {
@@ -61,7 +62,7 @@ func (e *ending) forgetSome(ctx context.Context, timers [][]byte) error {
 		}
 		writes = append(writes, more...)
 	}
-	return e.write(writes)
+	return keyspace.Write(e.store, writes)
 }
 
 // planForget finds the changes of a member to forget. What they make of it is the
@@ -117,7 +118,7 @@ func (e *ending) lastMark(m *member, due []change) (mark, []change, error) {
 	if len(due) == 0 {
 		return h.mark(), nil, nil
 	}
-	until := within(due[len(due)-1].at())
+	until := Within(due[len(due)-1].at())
 	var last *version
 	if h.last != nil && h.last.at <= until {
 		last = h.last
@@ -132,8 +133,8 @@ func (e *ending) lastMark(m *member, due []change) (mark, []change, error) {
 			return mark{}, nil, err
 		}
 	}
-	if last != nil && (h.base == nil || last.at > within(keyvalue.Time(h.base.order))) {
-		for len(due) > 0 && within(due[0].at()) <= last.at {
+	if last != nil && (h.base == nil || last.at > Within(keyvalue.Time(h.base.order))) {
+		for len(due) > 0 && Within(due[0].at()) <= last.at {
 			due = due[1:]
 		}
 		return last.start, due, nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // changeKind is what a change is.
@@ -28,18 +29,15 @@ type change struct {
 	op    byte // c, u, d or r
 	values
 	holes []int // columns that are not carried: of raw where there is one, or attributes
-	stamp stamp
+	stamp upstream.Stamp
 }
 
 // at is when the change took effect.
 func (c *change) at() int64 { return keyvalue.Time(c.order) }
 
-// within brings a time between Beginning and Forever.
-func within(at int64) int64 { return min(max(at, Beginning), Forever-1) }
-
 func (c *change) append(to []byte, like *values) []byte {
 	to = append(to, byte(c.kind), c.op)
-	return c.stamp.append(appendInts(c.values.append(to, like), c.holes))
+	return c.stamp.Append(appendInts(c.values.append(to, like), c.holes))
 }
 
 // size is about what append writes.
@@ -62,7 +60,7 @@ func loadChange(r *keyvalue.Reader, order []byte, like *values) (c change) {
 	if len(order) < 8 {
 		r.Fail("the order of a change is too short")
 	}
-	c.values, c.holes, c.stamp = loadValues(r, like), loadInts(r), loadStamp(r)
+	c.values, c.holes, c.stamp = loadValues(r, like), loadInts(r), upstream.LoadStamp(r)
 	return c
 }
 
@@ -71,9 +69,9 @@ const neverAsked = math.MaxInt64
 
 // head is what is kept of a member in one place.
 type head struct {
-	newest      []byte // the order of the last change; empty while there is none
-	now         state  // behind that
-	overwritten stamp  // of the last change of an attribute of type 1
+	newest      []byte         // the order of the last change; empty while there is none
+	now         state          // behind that
+	overwritten upstream.Stamp // of the last change of an attribute of type 1
 	last        *version
 	closed      int      // versions before the last one
 	first       int64    // where the first version starts
@@ -105,7 +103,7 @@ const (
 func (h *head) append(to []byte) []byte {
 	to = append(to, stateFormat, h.flags())
 	to = keyvalue.AppendBytes(to, h.newest)
-	to = h.overwritten.append(h.now.append(to, &values{}))
+	to = h.overwritten.Append(h.now.append(to, &values{}))
 	like := &h.now.values
 	if h.last != nil {
 		to = h.last.append(binary.AppendVarint(to, h.last.from), like)
@@ -166,7 +164,7 @@ func loadHead(data []byte) (*head, error) {
 	}
 	h := &head{asked: neverAsked, spilled: flags&headSpilled != 0}
 	h.newest = r.Bytes()
-	h.now, h.overwritten = loadState(r, &values{}), loadStamp(r)
+	h.now, h.overwritten = loadState(r, &values{}), upstream.LoadStamp(r)
 	like := &h.now.values
 	if flags&headLast != 0 {
 		last := loadVersion(r, r.Varint(), like)
@@ -196,7 +194,7 @@ func loadHead(data []byte) (*head, error) {
 
 // mark is behind the newest change.
 func (h *head) mark() mark {
-	m := mark{state: h.now, to: Forever, stamp: noStamp, overwritten: h.overwritten}
+	m := mark{state: h.now, to: Forever, stamp: upstream.NoStamp, overwritten: h.overwritten}
 	if h.last != nil {
 		m.to, m.stamp = h.last.to, h.last.stamp
 	}
@@ -204,7 +202,7 @@ func (h *head) mark() mark {
 }
 
 // newHead is the head of a member of which nothing is known.
-func newHead() *head { return &head{asked: neverAsked, overwritten: noStamp} }
+func newHead() *head { return &head{asked: neverAsked, overwritten: upstream.NoStamp} }
 
 // meta is what is known of all members.
 type meta struct {

@@ -7,8 +7,10 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // Changes of a database need not carry every column. What they lack is that of the
@@ -49,7 +51,7 @@ func (f *fold) after(c *change) (state, error) {
 // carried.
 func (f *fold) carry(next state, c *change) (state, error) {
 	fixed := arrow.NewSchema(f.attributes.Fields()[:f.typed[Type0][1]], nil)
-	row, err := f.merge(fixed, next.fixed, c.fixed, func(i int) bool { return slices.Contains(f.open, i) && !c.lacks(i) })
+	row, err := upstream.Filling{Schema: fixed, Row: next.fixed, Other: c.fixed}.Fill(f.mem, func(i int) bool { return slices.Contains(f.open, i) && !c.lacks(i) })
 	if err != nil {
 		return next, err
 	}
@@ -74,7 +76,7 @@ func (f *fold) fill(c *change) (*change, error) {
 	if !f.exists {
 		return &out, nil
 	}
-	row, err := f.merge(f.attributes, c.row(), f.state.row(), c.lacks)
+	row, err := upstream.Filling{Schema: f.attributes, Row: c.row(), Other: f.state.row()}.Fill(f.mem, c.lacks)
 	if err == nil {
 		err = f.setAttributes(&out.values, row)
 	}
@@ -123,31 +125,10 @@ func (p *Program) splitRow(data []byte, v *values, columns []arrow.Array, row in
 	return data
 }
 
-// merge is one row with some columns of another; an empty one has nulls.
-func (p *Program) merge(schema *arrow.Schema, row, other []byte, takes func(column int) bool) ([]byte, error) {
-	if len(other) == 0 {
-		return row, nil
-	}
-	rows, err := rowcodec.Batch(schema, [][]byte{row, other}, p.mem)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", keyvalue.ErrCorrupt, err)
-	}
-	defer rows.Release()
-	var out []byte
-	for i := range rows.Columns() {
-		from := 0
-		if takes(i) {
-			from = 1
-		}
-		out = rowcodec.AppendRow(out, rows.Columns()[i:i+1], from)
-	}
-	return out, nil
-}
-
 // computeRaw completes the raw columns of a change, and makes its attributes of them.
 // What cannot be computed is null: the change has other columns.
 func (f *fold) computeRaw(out, c *change) error {
-	raw, err := f.merge(f.inputs, c.raw, f.state.raw, c.lacks)
+	raw, err := upstream.Filling{Schema: f.inputs, Row: c.raw, Other: f.state.raw}.Fill(f.mem, c.lacks)
 	if err != nil {
 		return err
 	}
@@ -157,7 +138,7 @@ func (f *fold) computeRaw(out, c *change) error {
 		return fmt.Errorf("%w: %w", keyvalue.ErrCorrupt, err)
 	}
 	defer rows.Release()
-	made, err := f.Program.compute(rows, func(int, *compiledColumn, string) {})
+	made, err := f.Program.compute(rows, func(int, *projection.Compiled, string) {})
 	if err != nil {
 		return err
 	}
@@ -189,45 +170,44 @@ func (d *computed) meets(row int) bool {
 
 // compute computes condition and attributes of rows that have the columns that
 // they read. fault is told of what cannot be computed.
-func (p *Program) compute(rows arrow.RecordBatch, fault func(row int, c *compiledColumn, message string)) (*computed, error) {
+func (p *Program) compute(rows arrow.RecordBatch, fault projection.Fault) (*computed, error) {
 	d := &computed{}
-	fields, columns := slices.Clone(rows.Schema().Fields()), slices.Clone(rows.Columns())
-	eval := func(c *compiledColumn) (arrow.Array, error) {
-		seen := array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rows.NumRows())
-		defer seen.Release()
-		made, faults, err := c.Eval(seen, p.mem)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.path, err)
+	if err := d.compute(p, rows, fault); err != nil {
+		d.release()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *computed) compute(p *Program, rows arrow.RecordBatch, fault projection.Fault) error {
+	seen := projection.RowsOf(rows)
+	eval := func(c *projection.Compiled) (arrow.Array, error) {
+		batch := seen.Batch()
+		defer batch.Release()
+		made, err := c.Compute(batch, p.mem, fault)
+		if err == nil {
+			d.owned = append(d.owned, made)
 		}
-		d.owned = append(d.owned, made)
-		for _, f := range faults {
-			fault(f.Row, c, f.Message)
-		}
-		return made, nil
+		return made, err
 	}
 	if p.where != nil {
 		made, err := eval(p.where)
 		if err != nil {
-			d.release()
-			return nil, err
+			return err
 		}
 		d.condition = made.(*array.Boolean)
 	}
 	for i := range p.derive {
-		made, err := eval(&p.derive[i])
+		c := &p.derive[i]
+		made, err := eval(c)
 		if err != nil {
-			d.release()
-			return nil, err
+			return err
 		}
-		fields, columns = append(fields, arrow.Field{Name: p.derive[i].name, Type: made.DataType(), Nullable: true}), append(columns, made)
+		seen.Add(c.Field(), made)
 	}
-	for _, f := range p.attributes.Fields() {
-		at := slices.IndexFunc(fields, func(have arrow.Field) bool { return have.Name == f.Name })
-		if at < 0 || !arrow.TypeEqual(columns[at].DataType(), f.Type) {
-			d.release()
-			return nil, fmt.Errorf("BUG: the rows have no column %s of type %s", f.Name, f.Type)
-		}
-		d.columns = append(d.columns, columns[at])
-	}
-	return d, nil
+	batch := seen.Batch()
+	defer batch.Release()
+	var err error
+	d.columns, err = upstream.Columns(batch, p.attributes.Fields())
+	return err
 }

@@ -5,6 +5,10 @@ package dimension
 // no version at a time. Its own natural key is null.
 const UnknownKey = "default_null_key"
 
+// Within brings a time, µs since 1970 UTC, between Beginning and Forever, as that of
+// every version is.
+func Within(at int64) int64 { return min(max(at, Beginning), Forever-1) }
+
 // Lookup asks for the version of a member that is in force at a time.
 type Lookup struct {
 	// Member is the natural key, none of it null: its columns, in the order and

@@ -39,8 +39,8 @@ func (o *Operator) plan(m *member) (*work, error) {
 	h := m.head
 	o.belated(m)
 	slices.SortFunc(m.fresh, func(a, b change) int { return bytes.Compare(a.order, b.order) })
-	at := within(m.fresh[0].at())
-	if w.inOrder = len(h.newest) == 0 || at > within(keyvalue.Time(h.newest)); w.inOrder {
+	at := Within(m.fresh[0].at())
+	if w.inOrder = len(h.newest) == 0 || at > Within(keyvalue.Time(h.newest)); w.inOrder {
 		if h.last != nil {
 			w.old, w.shares = append(w.old, *h.last), true
 		}
@@ -55,14 +55,14 @@ func (o *Operator) plan(m *member) (*work, error) {
 	kept := func(*change) bool { return true }
 	var from []byte
 	switch {
-	case h.base != nil && within(keyvalue.Time(h.base.order)) == at:
+	case h.base != nil && Within(keyvalue.Time(h.base.order)) == at:
 		w.fold = o.resumeWithin(&h.base.mark, at, before)
 		w.fold.split = o.spec.Decider != nil && slices.ContainsFunc(w.old, func(v version) bool { return v.at == at })
-	case h.base != nil && (before == nil || within(keyvalue.Time(h.base.order)) > before.at):
+	case h.base != nil && (before == nil || Within(keyvalue.Time(h.base.order)) > before.at):
 		w.fold = o.resume(&h.base.mark, before)
 	case before != nil:
 		w.fold = o.resume(&before.start, before)
-		kept = func(c *change) bool { return within(c.at()) > before.at }
+		kept = func(c *change) bool { return Within(c.at()) > before.at }
 		from = keyvalue.AppendTime(nil, before.at+1)
 	default:
 		w.fold = o.begin(newHead())
@@ -81,7 +81,7 @@ func (o *Operator) plan(m *member) (*work, error) {
 // belated moves changes of a keyed model that come before forgotten ones behind
 // them: there is no refusing them.
 func (o *Operator) belated(m *member) {
-	if !o.keyed || m.head.base == nil {
+	if !o.spec.From.IsKeyed() || m.head.base == nil {
 		return
 	}
 	first := m.head.base.order[:8]

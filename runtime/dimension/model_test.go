@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/calvelake/calve/runtime/record/recordtest"
 )
 
 // happening is a change of a member, as the model of the tests has it.
@@ -343,7 +345,7 @@ func (n *naive) text(id string, sub int64, v *naiveVersion) string {
 	for _, name := range n.spec.Attributes {
 		parts = append(parts, name+"="+anyText(v.values[name]))
 	}
-	to, changedAt, recorded, polled := instantText(v.to), instantText(v.changedAt), fmt.Sprint(v.recorded), fmt.Sprint(ingested)
+	to, changedAt, recorded, polled := instantText(v.to), instantText(v.changedAt), fmt.Sprint(v.recorded), fmt.Sprint(recordtest.Ingested)
 	if v.to == Forever && n.spec.ValidToCurrent == ValidToEmpty {
 		to = "(null)"
 	}

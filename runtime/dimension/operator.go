@@ -3,11 +3,9 @@ package dimension
 import (
 	"context"
 	"fmt"
-	"time"
-
-	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/eventtime"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
@@ -90,10 +88,7 @@ func (o *Operator) ready(watermark int64) (*meta, error) {
 // horizon is the time up to which changes may be forgotten at a watermark: it
 // never goes back, even if late_changes is raised.
 func (o *Operator) horizon(m *meta, watermark int64) int64 {
-	if watermark < record.NoTime+1+o.late {
-		return m.horizon
-	}
-	return max(m.horizon, watermark-o.late)
+	return max(m.horizon, eventtime.Before(watermark, o.late))
 }
 
 // member finds one that the epoch touches.
@@ -135,44 +130,6 @@ func (o *Operator) readHeads(all []*member) error {
 	return nil
 }
 
-// write writes changes some at a time.
-func (o *Operator) write(changes []keyvalue.Change) error {
-	const most = 16 << 10
-	for len(changes) > 0 {
-		n := min(most, len(changes))
-		if err := o.store.Write(changes[:n]); err != nil {
-			return fmt.Errorf("write %d changes: %w", n, err)
-		}
-		changes = changes[n:]
-	}
-	return nil
-}
-
-// column is a column of a batch, by name and type.
-func column(rows arrow.RecordBatch, name string, t arrow.DataType) (arrow.Array, error) {
-	at := rows.Schema().FieldIndices(name)
-	if len(at) != 1 {
-		return nil, fmt.Errorf("BUG: the rows have %d columns %s", len(at), name)
-	}
-	if c := rows.Column(at[0]); arrow.TypeEqual(c.DataType(), t) {
-		return c, nil
-	}
-	return nil, fmt.Errorf("BUG: column %s is %s, the dimension was compiled for %s", name, rows.Column(at[0]).DataType(), t)
-}
-
-func columnsOf(rows arrow.RecordBatch, s *arrow.Schema) ([]arrow.Array, error) {
-	all := make([]arrow.Array, s.NumFields())
-	for i, f := range s.Fields() {
-		var err error
-		if all[i], err = column(rows, f.Name, f.Type); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
-}
-
-func timeText(us int64) string { return time.UnixMicro(us).UTC().Format(time.RFC3339Nano) }
-
 // Take adds rows of the staging model that is read, at a watermark, µs since 1970
 // UTC. Rows that it refuses are rejects, in row order, one for each at most. It
 // does not keep the batch.
@@ -181,11 +138,11 @@ func (o *Operator) Take(_ context.Context, model string, batch record.Batch, wat
 	if err != nil {
 		return nil, err
 	}
-	if o.keyed || model != o.spec.From.Model {
+	if o.spec.From.IsKeyed() || model != o.spec.From.Name {
 		return nil, fmt.Errorf("dimension %s: BUG: rows of staging model %s, which is not read", o.spec.Model, model)
 	}
-	t := &taking{Operator: o, batch: batch, horizon: o.horizon(m, watermark), watermark: watermark, ordinals: batch.RowOrdinals()}
-	rejects, err := t.run()
+	t := &taking{Operator: o, horizon: o.horizon(m, watermark), watermark: watermark}
+	rejects, err := t.run(batch)
 	if err != nil {
 		return nil, fmt.Errorf("dimension %s: take rows of %s: %w", o.spec.Model, model, err)
 	}
@@ -199,7 +156,7 @@ func (o *Operator) Follow(_ context.Context, model string, changes record.Change
 	if err != nil {
 		return err
 	}
-	if !o.keyed || model != o.spec.From.Model {
+	if !o.spec.From.IsKeyed() || model != o.spec.From.Name {
 		return fmt.Errorf("dimension %s: BUG: changes of keyed model %s, which is not read", o.spec.Model, model)
 	}
 	if err := changes.Check(); err != nil || changes.Len() == 0 {

@@ -15,13 +15,14 @@ import (
 
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
+	"github.com/calvelake/calve/runtime/record/recordtest"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
 // run delivers everything in some order and in some epochs, at watermarks at which
 // nothing is late, and lets facts ask in between.
-func (w *world) run(t *testing.T) (table, *Operator) {
-	s, tb := keyvaluetest.New(), table{}
+func (w *world) run(t *testing.T) (recordtest.Table, *Operator) {
+	s, tb := keyvaluetest.New(), recordtest.Table{}
 	o := w.open(t, s)
 	left := slices.Clone(w.events)
 	w.r.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
@@ -67,7 +68,7 @@ func (w *world) run(t *testing.T) (table, *Operator) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tb.apply(t, o, log)
+		apply(t, tb, o, log)
 		w.wantMoved(t, o, before, s)
 		w.askSome(t, o)
 		endInferred(t, o, tb, watermark)
@@ -92,7 +93,7 @@ func (w *world) giveUp(t *testing.T, o *Operator, watermark int64, epoch []*even
 	log.Release()
 	resolve(t, o, []ask{{"ann", 7, 3}, {"bob", 7, 30}})
 	if w.r.IntN(2) == 0 {
-		endInferred(t, o, table{}, watermark)
+		endInferred(t, o, recordtest.Table{}, watermark)
 	}
 }
 
@@ -201,12 +202,12 @@ func (w *world) wantFound(t *testing.T, o *Operator, asks []ask, found []Found) 
 
 // wantPartition looks for gaps and overlaps between the versions of a member
 // (invariant 9).
-func (w *world) wantPartition(t *testing.T, tb table) {
+func (w *world) wantPartition(t *testing.T, tb recordtest.Table) {
 	t.Helper()
 	for _, id := range []string{"ann", "bob", "cec"} {
 		type span struct{ from, to int64 }
 		var spans []span
-		for _, text := range tb.texts() {
+		for _, text := range tb.Texts() {
 			if strings.Contains(text, " id="+id+" ") {
 				spans = append(spans, span{timeIn(text, ColumnValidFrom), timeIn(text, ColumnValidTo)})
 			}
@@ -258,7 +259,7 @@ func (w *world) check(t *testing.T, seed uint64) {
 	w.naive.spec.Allocator = mem
 	tb, o := w.run(t)
 	w.wantPartition(t, tb)
-	got, want := tb.texts(), w.want()
+	got, want := tb.Texts(), w.want()
 	if !slices.Equal(got, want) {
 		t.Fatalf("seed %d: got\n%s\nwant\n%s", seed, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}

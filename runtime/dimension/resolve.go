@@ -8,6 +8,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
@@ -31,7 +32,7 @@ func (o *Operator) Resolve(lookups []Lookup) ([]Found, error) {
 	}
 	rows := make([]row, len(lookups))
 	for i := range lookups {
-		if rows[i], err = o.find(string(lookups[i].Member), within(lookups[i].At), heads[i]); err != nil {
+		if rows[i], err = o.find(string(lookups[i].Member), Within(lookups[i].At), heads[i]); err != nil {
 			return nil, fmt.Errorf("dimension %s: %w", o.spec.Model, err)
 		}
 	}
@@ -175,7 +176,7 @@ func (o *Operator) EndInferred(_ context.Context, watermark int64) (record.Chang
 		}
 		writes = append(writes, keyvalue.Change{Key: headKey(member), Value: asked.bytes()})
 	}
-	if err := o.write(writes); err != nil {
+	if err := keyspace.Write(o.store, writes); err != nil {
 		return record.Changelog{}, fmt.Errorf("dimension %s: %w", o.spec.Model, err)
 	}
 	o.asked = map[string]*question{}

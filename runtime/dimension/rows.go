@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/changelog"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
@@ -35,12 +36,7 @@ func (p *Program) changelog(ops []record.Op, rows []row) (record.Changelog, erro
 			return record.Changelog{}, fmt.Errorf("make rows: %w", err)
 		}
 	}
-	changes := record.Changelog{Ops: ops, Rows: array.NewRecordBatch(p.output, b.columns, int64(len(rows)))}
-	if err := changes.Check(); err != nil {
-		changes.Release()
-		return record.Changelog{}, err
-	}
-	return changes, nil
+	return changelog.Of(ops, array.NewRecordBatch(p.output, b.columns, int64(len(rows))))
 }
 
 // rowBuilder makes columns of rows, in the order of the table.
@@ -168,8 +164,8 @@ func (b *rowBuilder) addVersion() error {
 	b.addBooleans(func(r *row) bool { return r.to == Forever })
 	b.addBooleans(func(r *row) bool { return r.deleted })
 	b.addBooleans(func(r *row) bool { return r.inferred })
-	b.addTimes(func(r *row) (int64, bool) { return r.stamp.recorded, r.stamp.recorded != record.NoTime })
-	b.addTimes(func(r *row) (int64, bool) { return r.stamp.ingested, r.stamp.ingested != record.NoTime })
+	b.addTimes(func(r *row) (int64, bool) { return r.stamp.Recorded, r.stamp.Recorded != record.NoTime })
+	b.addTimes(func(r *row) (int64, bool) { return r.stamp.Ingested, r.stamp.Ingested != record.NoTime })
 	return nil
 }
 

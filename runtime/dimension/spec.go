@@ -11,7 +11,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/runtime/expression"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // Type is what a change of a column does (Kimball's types of slowly changing
@@ -75,23 +77,10 @@ const (
 	ColumnIsInferred = "is_inferred"
 )
 
-// Input is the model that a dimension reads.
-type Input struct {
-	Model  string
-	Schema *arrow.Schema // of its table: that of a staging model with its change and position columns
-	Key    []string      // of a keyed model: the columns that tell its rows apart; nil for a staging model
-}
-
-// Column is a column that an expression makes.
-type Column struct {
-	Name       string
-	Expression *expression.Expr
-}
-
 // Spec is what a dimension is to be.
 type Spec struct {
 	Model      string // for messages
-	From       Input
+	From       upstream.Model
 	NaturalKey []string // of a keyed model it is that model's key, in any order
 	// SurrogateKey and DurableKey are the names of these columns; DurableKey is ""
 	// for none.
@@ -103,8 +92,8 @@ type Spec struct {
 	// does not meet it is the deletion of its member. nil for none; rows of other
 	// staging models are filtered before they come here.
 	Where          *expression.Expr
-	Derive         []Column // over From and those before
-	Attributes     []string // of From and Derive, in the order of the table
+	Derive         []projection.Column // over From and those before
+	Attributes     []string            // of From and Derive, in the order of the table
 	Types          map[string]Type
 	DefaultType    Type // of attributes that are not in Types
 	Type1Scope     Type1Scope
@@ -157,29 +146,16 @@ type Decider interface {
 	Decide(ctx context.Context, p Proposal) (Decision, error)
 }
 
-// ExpressionError is what is wrong with an expression of a Spec.
-type ExpressionError struct {
-	Path string // where or derive.<column>
-	Text string // of the expression
-	Err  error  // an *expression.Error
-}
-
-func (e *ExpressionError) Error() string { return fmt.Sprintf("%s: %s", e.Path, e.Err) }
-
-func (e *ExpressionError) Unwrap() error { return e.Err }
-
 // Program is a Spec that was checked and compiled. It is immutable.
 type Program struct {
 	spec        Spec
 	mem         memory.Allocator
 	late        int64 // µs
-	changes     bool  // rows are changes of a database
-	keyed       bool  // the input is a keyed model
 	hasVersions bool  // members have several versions
 	all         bool  // changes of type 1 overwrite all of them
 	naturalKey  *arrow.Schema
-	where       *compiledColumn // nil for none
-	derive      []compiledColumn
+	where       *projection.Compiled // nil for none
+	derive      []projection.Compiled
 	attributes  *arrow.Schema // those of type 0, then 1, then 2
 	types       []Type        // of attributes
 	typed       [3][2]int     // the range of attributes that are of a type
@@ -190,12 +166,6 @@ type Program struct {
 	unknown []byte // a row of attributes
 	output  *arrow.Schema
 	place   []int // of the attributes of output in attributes
-}
-
-// compiledColumn is a column with the place of its expression in the model.
-type compiledColumn struct {
-	name, path string
-	*expression.Compiled
 }
 
 // Schema is the columns of the dimension's table.
@@ -237,7 +207,7 @@ func (p *Program) describeState() string {
 	b.WriteString("; keeps")
 	describe(&b, p.inputs)
 	for _, c := range p.derive {
-		fmt.Fprintf(&b, "; %s = %s", c.name, c.Compiled)
+		fmt.Fprintf(&b, "; %s = %s", c.Name, c.Compiled)
 	}
 	if p.where != nil {
 		fmt.Fprintf(&b, "; where %s", p.where.Compiled)

@@ -8,35 +8,40 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/calvelake/calve/runtime/projection"
+	"github.com/calvelake/calve/runtime/projection/projectiontest"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 func TestCompileRefusesWhatHasNoMeaning(t *testing.T) {
 	for want, change := range map[string]func(*Spec){
-		"natural_key: a dimension needs one":                      func(s *Spec) { s.NaturalKey = nil },
-		"natural_key: stg_customers has no column nobody":         func(s *Spec) { s.NaturalKey = []string{"nobody"} },
-		"natural_key: column id twice":                            func(s *Spec) { s.NaturalKey = []string{"id", "id"} },
-		"surrogate_key: a dimension needs one":                    func(s *Spec) { s.SurrogateKey = "" },
-		"effective_at: column name is string":                     func(s *Spec) { s.EffectiveAt = "name" },
-		"effective_at: stg_customers has no column then":          func(s *Spec) { s.EffectiveAt = "then" },
-		`hard_deletes is ""`:                                      func(s *Spec) { s.HardDeletes = "" },
-		`scd.type_1_scope is "some"`:                              func(s *Spec) { s.Type1Scope = "some" },
-		`first_valid_from is "never"`:                             func(s *Spec) { s.FirstValidFrom = "never" },
-		`valid_to_current is "null"`:                              func(s *Spec) { s.ValidToCurrent = "null" },
-		"late_changes: -1s":                                       func(s *Spec) { s.LateChanges = -time.Second },
-		"scd.default is 3":                                        func(s *Spec) { s.DefaultType = 3 },
-		"scd: column name is of type 4":                           func(s *Spec) { s.Types["name"] = 4 },
-		"scd: column at is not among the attributes":              func(s *Spec) { s.Types["at"] = Type1 },
-		"columns: there is no column nobody":                      func(s *Spec) { s.Attributes = []string{"nobody"} },
-		"columns: column name twice":                              func(s *Spec) { s.Attributes = []string{"name", "name"} },
-		"columns: column id twice":                                func(s *Spec) { s.Attributes = []string{"id"} },
-		"columns: column level twice":                             func(s *Spec) { s.DurableKey = "level" },
-		"derive: column name twice":                               func(s *Spec) { s.Derive = []Column{columnOf(t, "name", "city")} },
-		`unknown_member: column level: "none" is no long`:         func(s *Spec) { s.Unknown = map[string]string{"level": "none"} },
-		"unknown_member: column at is not among the attributes":   func(s *Spec) { s.Unknown = map[string]string{"at": "x"} },
-		"several rows of fct_customers would be one member":       func(s *Spec) { s.From = Input{"fct_customers", keyedSchema(), []string{"id"}} },
-		"are filtered before they come here":                      func(s *Spec) { s.From, s.Where = staging("stg_customers", false), parsed(t, "level > 1") },
+		"natural_key: a dimension needs one":                    func(s *Spec) { s.NaturalKey = nil },
+		"natural_key: stg_customers has no column nobody":       func(s *Spec) { s.NaturalKey = []string{"nobody"} },
+		"natural_key: column id twice":                          func(s *Spec) { s.NaturalKey = []string{"id", "id"} },
+		"surrogate_key: a dimension needs one":                  func(s *Spec) { s.SurrogateKey = "" },
+		"effective_at: column name is string":                   func(s *Spec) { s.EffectiveAt = "name" },
+		"effective_at: stg_customers has no column then":        func(s *Spec) { s.EffectiveAt = "then" },
+		`hard_deletes is ""`:                                    func(s *Spec) { s.HardDeletes = "" },
+		`scd.type_1_scope is "some"`:                            func(s *Spec) { s.Type1Scope = "some" },
+		`first_valid_from is "never"`:                           func(s *Spec) { s.FirstValidFrom = "never" },
+		`valid_to_current is "null"`:                            func(s *Spec) { s.ValidToCurrent = "null" },
+		"late_changes: -1s":                                     func(s *Spec) { s.LateChanges = -time.Second },
+		"scd.default is 3":                                      func(s *Spec) { s.DefaultType = 3 },
+		"scd: column name is of type 4":                         func(s *Spec) { s.Types["name"] = 4 },
+		"scd: column at is not among the attributes":            func(s *Spec) { s.Types["at"] = Type1 },
+		"columns: there is no column nobody":                    func(s *Spec) { s.Attributes = []string{"nobody"} },
+		"columns: column name twice":                            func(s *Spec) { s.Attributes = []string{"name", "name"} },
+		"columns: column id twice":                              func(s *Spec) { s.Attributes = []string{"id"} },
+		"columns: column level twice":                           func(s *Spec) { s.DurableKey = "level" },
+		"derive: column name twice":                             func(s *Spec) { s.Derive = []projection.Column{projectiontest.Column(t, "name", "city")} },
+		`unknown_member: column level: "none" is no long`:       func(s *Spec) { s.Unknown = map[string]string{"level": "none"} },
+		"unknown_member: column at is not among the attributes": func(s *Spec) { s.Unknown = map[string]string{"at": "x"} },
+		"several rows of fct_customers would be one member": func(s *Spec) {
+			s.From = upstream.Model{Name: "fct_customers", Schema: keyedSchema(), Key: []string{"id"}}
+		},
+		"are filtered before they come here":                      func(s *Spec) { s.From, s.Where = staging("stg_customers", false), projectiontest.Parse(t, "level > 1") },
 		"from: stg_customers has no column " + record.ColumnTopic: func(s *Spec) { s.From.Schema = arrow.NewSchema(customerFields(), nil) },
 	} {
 		spec := customersSpec()
@@ -49,13 +54,13 @@ func TestCompileRefusesWhatHasNoMeaning(t *testing.T) {
 
 func TestWrongExpressionsAreToldWithTheirPath(t *testing.T) {
 	for path, change := range map[string]func(*Spec){
-		"where":        func(s *Spec) { s.Where = parsed(t, "level + 1") },
-		"derive.label": func(s *Spec) { s.Derive = []Column{columnOf(t, "label", "nobody || name")} },
+		"where":        func(s *Spec) { s.Where = projectiontest.Parse(t, "level + 1") },
+		"derive.label": func(s *Spec) { s.Derive = []projection.Column{projectiontest.Column(t, "label", "nobody || name")} },
 	} {
 		spec := customersSpec()
 		change(&spec)
 		_, err := Compile(spec)
-		var wrong *ExpressionError
+		var wrong *projection.ExpressionError
 		if !errors.As(err, &wrong) || wrong.Path != path || wrong.Text == "" || wrong.Err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: got %v", path, err)
 		}
@@ -74,8 +79,8 @@ func TestStateOfAnotherDefinitionHasAnotherVersion(t *testing.T) {
 		"current":      func(s *Spec) { s.ValidToCurrent = ValidToEmpty },
 		"attributes":   func(s *Spec) { s.Attributes = []string{"name"} },
 		"effective at": func(s *Spec) { s.EffectiveAt = "" },
-		"derived":      func(s *Spec) { s.Derive = []Column{columnOf(t, "label", "name")} },
-		"condition":    func(s *Spec) { s.Where = parsed(t, "level > 1") },
+		"derived":      func(s *Spec) { s.Derive = []projection.Column{projectiontest.Column(t, "label", "name")} },
+		"condition":    func(s *Spec) { s.Where = projectiontest.Parse(t, "level > 1") },
 		"decided":      func(s *Spec) { s.Decider = fakeDecider{} },
 	} {
 		spec := customersSpec()
@@ -126,9 +131,9 @@ func FuzzLoad(f *testing.F) {
 	f.Add(h.append(nil))
 	h.now = state{values: values{[]byte("raw"), []byte("f"), nil, []byte("two")}, exists: true, gone: true, open: []int{1, 300}}
 	h.newest, h.asked, h.spilled, h.closed, h.first = []byte("12345678 order"), -5, true, 3, Beginning
-	h.last = &version{from: 1, to: Forever, at: 1, changedAt: 1, deleted: true, stamp: stamp{1, 2}, start: mark{state: h.now, to: Forever, stamp: stamp{1, 2}, overwritten: noStamp}, end: values{nil, []byte("f"), []byte("o"), nil}}
-	h.base = &folded{[]byte("12345678"), mark{state: state{}, to: 5, stamp: noStamp, overwritten: stamp{7, 8}}}
-	h.changes = []change{{order: []byte("12345678 order"), kind: changePartial, op: 'u', values: values{raw: []byte("raw")}, holes: []int{0, 2}, stamp: stamp{3, 4}}, {order: []byte("22345678"), kind: changeDelete, op: 'd'}}
+	h.last = &version{from: 1, to: Forever, at: 1, changedAt: 1, deleted: true, stamp: upstream.Stamp{Recorded: 1, Ingested: 2}, start: mark{state: h.now, to: Forever, stamp: upstream.Stamp{Recorded: 1, Ingested: 2}, overwritten: upstream.NoStamp}, end: values{nil, []byte("f"), []byte("o"), nil}}
+	h.base = &folded{[]byte("12345678"), mark{state: state{}, to: 5, stamp: upstream.NoStamp, overwritten: upstream.Stamp{Recorded: 7, Ingested: 8}}}
+	h.changes = []change{{order: []byte("12345678 order"), kind: changePartial, op: 'u', values: values{raw: []byte("raw")}, holes: []int{0, 2}, stamp: upstream.Stamp{Recorded: 3, Ingested: 4}}, {order: []byte("22345678"), kind: changeDelete, op: 'd'}}
 	f.Add(h.append(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		h, err := loadHead(data)

@@ -5,8 +5,9 @@ import (
 	"encoding/binary"
 	"math"
 
-	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // stateFormat is the version of the encodings below, and the first byte of
@@ -45,27 +46,7 @@ func changeKey(member string, order []byte) []byte {
 	return append(ofMember(spaceChanges, member), order...)
 }
 
-// timerBytes is where the member begins in the key of a timer.
-const timerBytes = 9
-
-func timerKey(at int64, member string) []byte {
-	return append(keyvalue.AppendTime([]byte{spaceTimers}, at), member...)
-}
-
-// stamp is the time of a record, and when it was polled.
-type stamp struct{ recorded, ingested int64 }
-
-var noStamp = stamp{record.NoTime, record.NoTime}
-
-func (s stamp) max(o stamp) stamp {
-	return stamp{max(s.recorded, o.recorded), max(s.ingested, o.ingested)}
-}
-
-func (s stamp) append(to []byte) []byte {
-	return binary.AppendVarint(binary.AppendVarint(to, s.recorded), s.ingested)
-}
-
-func loadStamp(r *keyvalue.Reader) stamp { return stamp{r.Varint(), r.Varint()} }
+func timerKey(at int64, member string) []byte { return keyspace.Timer(spaceTimers, at, member) }
 
 // values are columns of a member, as rowcodec.AppendRow writes them: those of
 // Program.raw, and the attributes of each type.
@@ -175,18 +156,18 @@ func loadInts(r *keyvalue.Reader) []int {
 // mark is where the changes of a member can be gone through from.
 type mark struct {
 	state
-	to          int64 // where the version in force ends
-	stamp       stamp // of the version in force
-	overwritten stamp // of the last change of an attribute of type 1
+	to          int64          // where the version in force ends
+	stamp       upstream.Stamp // of the version in force
+	overwritten upstream.Stamp // of the last change of an attribute of type 1
 }
 
 func (m *mark) append(to []byte, like *values) []byte {
 	to = m.state.append(to, like)
-	return m.overwritten.append(m.stamp.append(binary.AppendVarint(to, m.to)))
+	return m.overwritten.Append(m.stamp.Append(binary.AppendVarint(to, m.to)))
 }
 
 func loadMark(r *keyvalue.Reader, like *values) mark {
-	return mark{state: loadState(r, like), to: r.Varint(), stamp: loadStamp(r), overwritten: loadStamp(r)}
+	return mark{state: loadState(r, like), to: r.Varint(), stamp: upstream.LoadStamp(r), overwritten: upstream.LoadStamp(r)}
 }
 
 // version is a row of a member.
@@ -195,7 +176,7 @@ type version struct {
 	at        int64 // when what made it took effect, within Beginning and Forever
 	changedAt int64 // the same as it was given
 	deleted   bool
-	stamp     stamp
+	stamp     upstream.Stamp
 	start     mark   // behind the changes that made it
 	end       values // of the last change in it, without raw
 }
@@ -212,7 +193,7 @@ func (v *version) append(to []byte, like *values) []byte {
 	for _, n := range []int64{v.to, v.at, v.changedAt} {
 		to = binary.AppendVarint(to, n)
 	}
-	to = v.start.append(v.stamp.append(to), like)
+	to = v.start.append(v.stamp.Append(to), like)
 	end := v.end
 	end.raw = v.start.raw
 	return end.append(to, &v.start.values)
@@ -225,7 +206,7 @@ func loadVersion(r *keyvalue.Reader, from int64, like *values) (v version) {
 	}
 	v.deleted = flags == 1
 	v.from, v.to, v.at, v.changedAt = from, r.Varint(), r.Varint(), r.Varint()
-	v.stamp = loadStamp(r)
+	v.stamp = upstream.LoadStamp(r)
 	v.start = loadMark(r, like)
 	v.end = loadValues(r, &v.start.values)
 	v.end.raw = nil

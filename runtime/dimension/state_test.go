@@ -10,6 +10,7 @@ import (
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
+	"github.com/calvelake/calve/runtime/record/recordtest"
 )
 
 // countingStore counts scans.
@@ -24,7 +25,7 @@ func (s *countingStore) Scan(from, to []byte, visit func(key, value []byte) (boo
 }
 
 func TestChangesInOrderOfAHotMemberAreCheap(t *testing.T) {
-	spec, s, tb := customersSpec(), &countingStore{Memory: keyvaluetest.New()}, table{}
+	spec, s, tb := customersSpec(), &countingStore{Memory: keyvaluetest.New()}, recordtest.Table{}
 	o := open(t, spec, s)
 	offset := int64(0)
 	change := func() {
@@ -56,7 +57,7 @@ func TestChangesInOrderOfAHotMemberAreCheap(t *testing.T) {
 }
 
 func TestChangesAreForgottenInTime(t *testing.T) {
-	spec, s, tb := customersSpec(), keyvaluetest.New(), table{}
+	spec, s, tb := customersSpec(), keyvaluetest.New(), recordtest.Table{}
 	o := open(t, spec, s)
 	for offset := range int64(300) {
 		take(t, o, record.NoTime, customer(offset, "u", offset, "Ann", fmt.Sprint(offset%3), nil))
@@ -76,7 +77,7 @@ func TestChangesAreForgottenInTime(t *testing.T) {
 }
 
 func TestLatenessCanBeRaisedWithoutMissingWhatWasForgotten(t *testing.T) {
-	spec, s, tb := customersSpec(), keyvaluetest.New(), table{}
+	spec, s, tb := customersSpec(), keyvaluetest.New(), recordtest.Table{}
 	o := open(t, spec, s)
 	take(t, o, 10_000, customer(1, "c", int64(100), "Ann", "Austin", nil))
 	end(t, o, tb, 10_000)
@@ -93,7 +94,7 @@ func TestDamagedStateIsTold(t *testing.T) {
 	for i := range int64(40) {
 		take(t, o, record.NoTime, customer(i, "u", i, "Ann", fmt.Sprint(i), nil))
 	}
-	end(t, o, table{}, record.NoTime)
+	end(t, o, recordtest.Table{}, record.NoTime)
 	var keys [][]byte
 	err := s.Scan([]byte("a"), nil, func(key, value []byte) (bool, error) {
 		if len(value) > 0 {

@@ -7,49 +7,39 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/eventtime"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // taking is one call of Take.
 type taking struct {
 	*Operator
-	batch     record.Batch
+	*upstream.Batch
 	horizon   int64 // changes of that time and before may have been forgotten
 	watermark int64
-	ordinals  []int32
-	rejects   []*record.Reject // by row; nil for those that are taken
-
+	changes   upstream.Changes
 	*rowReader
-	ops       *array.String // nil without change columns
-	changedAt *array.Timestamp
-	sequences *array.String
-	missing   *array.List
 }
 
-func (t *taking) run() ([]record.Reject, error) {
-	rows, err := record.WithPositions(t.batch, t.mem)
-	if err != nil {
+func (t *taking) run(batch record.Batch) ([]record.Reject, error) {
+	var err error
+	if t.Batch, err = upstream.NewBatch(batch, t.mem); err != nil {
 		return nil, err
 	}
-	defer rows.Release()
-	t.rejects = make([]*record.Reject, rows.NumRows())
-	if t.changes {
-		columns, err := columnsOf(rows, arrow.NewSchema(record.ChangeFields(), nil))
-		if err != nil {
-			return nil, err
-		}
-		t.ops, t.changedAt = columns[0].(*array.String), columns[1].(*array.Timestamp)
-		t.sequences, t.missing = columns[2].(*array.String), columns[3].(*array.List)
+	defer t.Release()
+	if t.changes, err = upstream.ChangesOf(t.spec.From, t.Rows); err != nil {
+		return nil, err
 	}
-	faults := map[int]string{}
-	t.rowReader, err = t.newRowReader(rows, func(row int, c *compiledColumn, message string) {
-		if t.op(row) != 'd' {
-			t.refuse(row, record.CodeExpression, c.name, c.path+": "+message)
-			faults[row] = c.name
+	faults := map[int]bool{}
+	t.rowReader, err = t.newRowReader(t.Rows, t.changes, func(row int, c *projection.Compiled, message string) {
+		if !t.changes.IsDelete(row) {
+			t.Refuse(row, record.CodeExpression, c.Name, c.Path+": "+message)
+			faults[row] = true
 		}
 	})
 	if err != nil {
@@ -59,40 +49,19 @@ func (t *taking) run() ([]record.Reject, error) {
 	// What a change does not carry may be what an expression fails for.
 	for row := range faults {
 		if t.hasRaw() && len(t.holes(row)) > 0 {
-			t.rejects[row] = nil
+			t.Admit(row)
 		}
 	}
 	t.judge()
 	if err := t.judgeLate(); err != nil {
 		return nil, err
 	}
-	for row, reject := range t.rejects {
-		if op := t.op(row); reject == nil && (op != 'd' || t.spec.HardDeletes != HardDeletesIgnore) {
-			t.keep(row, op)
+	for row := range t.rows {
+		if !t.IsRefused(row) && !(t.changes.IsDelete(row) && t.spec.HardDeletes == HardDeletesIgnore) {
+			t.keep(row)
 		}
 	}
-	var out []record.Reject
-	for _, reject := range t.rejects {
-		if reject != nil {
-			out = append(out, *reject)
-		}
-	}
-	return out, nil
-}
-
-// refuse makes a reject of a row, unless it is one.
-func (t *taking) refuse(row int, code, column, message string) {
-	if t.rejects[row] == nil {
-		t.rejects[row] = &record.Reject{Record: t.batch.Records[row], OfRow: true, Row: t.ordinals[row], Code: code, Column: column, Message: message}
-	}
-}
-
-// op is what a row is: c for one that is no change of a database.
-func (t *taking) op(row int) byte {
-	if t.ops == nil || t.ops.ValueLen(row) == 0 {
-		return 'c'
-	}
-	return t.ops.Value(row)[0]
+	return t.Rejects(), nil
 }
 
 // judge refuses rows without a key or a time.
@@ -101,34 +70,14 @@ func (t *taking) judge() {
 		for i, c := range t.key {
 			if c.IsNull(row) {
 				name := t.naturalKey.Field(i).Name
-				t.refuse(row, record.CodeNullKey, name, fmt.Sprintf("natural key column %s is null: the row is of no member", name))
+				t.Refuse(row, record.CodeNullKey, name, fmt.Sprintf("natural key column %s is null: the row is of no member", name))
 			}
 		}
-		if _, ok := t.effective(row); !ok {
+		if _, ok := t.effective.OfEvent(row); !ok {
 			name := t.spec.EffectiveAt
-			t.refuse(row, record.CodeNullEventTime, name, fmt.Sprintf("effective time %s is null: the change has no place among those of its member", name))
+			t.Refuse(row, record.CodeNullEventTime, name, fmt.Sprintf("effective time %s is null: the change has no place among those of its member", name))
 		}
 	}
-}
-
-// effective is when a change took effect. A deletion did when it was made: its row
-// is the one before.
-func (t *taking) effective(row int) (int64, bool) {
-	made := int64(t.recorded.Value(row))
-	if t.changedAt != nil && t.changedAt.IsValid(row) {
-		made = int64(t.changedAt.Value(row))
-	}
-	switch {
-	case t.at == nil && t.changes:
-		return made, true
-	case t.at == nil:
-		return int64(t.recorded.Value(row)), true
-	case t.op(row) == 'd' && t.at.IsNull(row):
-		return made, true
-	case t.op(row) == 'd':
-		return max(made, int64(t.at.Value(row))), true
-	}
-	return int64(t.at.Value(row)), t.at.IsValid(row)
 }
 
 // judgeLate refuses changes that come before others of their member, which were
@@ -139,10 +88,10 @@ func (t *taking) judgeLate() error {
 	var rows []int
 	var members []*member
 	for row := range t.rows {
-		if t.rejects[row] != nil {
+		if t.IsRefused(row) {
 			continue
 		}
-		if at, _ := t.effective(row); at <= t.horizon {
+		if at, _ := t.effective.OfEvent(row); at <= t.horizon {
 			rows, members = append(rows, row), append(members, t.member(t.memberKey(row)))
 		}
 	}
@@ -154,36 +103,28 @@ func (t *taking) judgeLate() error {
 		if len(h.newest) == 0 || bytes.Compare(t.order(nil, row), h.newest) > 0 {
 			continue
 		}
-		at, _ := t.effective(row)
-		t.refuse(row, record.CodeLateChange, t.spec.EffectiveAt, fmt.Sprintf(
+		at, _ := t.effective.OfEvent(row)
+		t.Refuse(row, record.CodeLateChange, t.spec.EffectiveAt, fmt.Sprintf(
 			"the change took effect at %s, before the newest one of its member at %s, and is late: the watermark is at %s, and late_changes is %s; raise late_changes, or let the model begin anew with --reset-model %s",
-			timeText(at), timeText(keyvalue.Time(h.newest)), timeText(t.watermark), time.Duration(t.late)*time.Microsecond, t.spec.Model))
+			eventtime.Text(at), eventtime.Text(keyvalue.Time(h.newest)), eventtime.Text(t.watermark), time.Duration(t.late)*time.Microsecond, t.spec.Model))
 	}
 	return nil
 }
 
 // order writes where a row belongs among those of its member.
 func (t *taking) order(to []byte, row int) []byte {
-	at, _ := t.effective(row)
-	s := t.batch.Source
-	to = keyvalue.AppendTime(to, at)
-	if t.sequences != nil && t.sequences.IsValid(row) {
-		to = append(to, t.sequences.Value(row)...)
-	}
-	to = append(append(append(to, 0), s.Topic...), 0)
-	to = binary.BigEndian.AppendUint32(to, uint32(s.Partition))
-	to = binary.BigEndian.AppendUint64(to, uint64(s.Records[t.batch.Records[row]].Offset))
-	return binary.BigEndian.AppendUint32(to, uint32(t.ordinals[row]))
+	at, _ := t.effective.OfEvent(row)
+	return t.AppendPosition(t.changes.AppendSequence(keyvalue.AppendTime(to, at), row), row)
 }
 
 // keep holds a change until the end of the epoch.
-func (t *taking) keep(row int, op byte) {
+func (t *taking) keep(row int) {
 	data := t.space()
 	from := len(data)
 	data = t.order(data, row)
-	c := change{order: data[from:len(data):len(data)], op: op, stamp: t.stamp(row)}
+	c := change{order: data[from:len(data):len(data)], op: t.changes.Op(row), stamp: t.stamps.Of(row)}
 	switch {
-	case op == 'd':
+	case t.changes.IsDelete(row):
 		c.kind = changeDelete
 	default:
 		if c.holes = t.holes(row); t.hasRaw() {
@@ -205,34 +146,25 @@ func (t *taking) keep(row int, op byte) {
 
 // holes are the columns that a change does not carry and that matter.
 func (t *taking) holes(row int) []int {
-	if t.missing == nil || t.missing.IsNull(row) || t.op(row) == 'd' {
+	switch {
+	case t.changes.IsDelete(row):
 		return nil
+	case t.hasRaw():
+		return t.changes.Holes(row, t.inputs)
 	}
-	among := t.attributes
-	if t.hasRaw() {
-		among = t.inputs
-	}
-	names := t.missing.ListValues().(*array.String)
-	var holes []int
-	for i, end := t.missing.ValueOffsets(row); i < end; i++ {
-		if at := among.FieldIndices(names.Value(int(i))); len(at) == 1 {
-			holes = append(holes, at[0])
-		}
-	}
-	return holes
+	return t.changes.Holes(row, t.attributes)
 }
 
 // rowReader is the rows of an input with what is computed of them.
 type rowReader struct {
 	*computed
-	rows     int
-	key      []arrow.Array
-	carried  []arrow.Array    // of Program.inputs
-	at       *array.Timestamp // nil for none
-	recorded *array.Timestamp
-	ingested *array.Timestamp
-	keys     []byte
-	data     []byte // what is held of rows lies here
+	rows      int
+	key       []arrow.Array
+	carried   []arrow.Array // of Program.inputs
+	stamps    upstream.Stamps
+	effective upstream.Effective
+	keys      []byte
+	data      []byte // what is held of rows lies here
 }
 
 // space is room for a row behind what is held.
@@ -244,24 +176,20 @@ func (r *rowReader) space() []byte {
 	return r.data
 }
 
-func (p *Program) newRowReader(rows arrow.RecordBatch, fault func(row int, c *compiledColumn, message string)) (*rowReader, error) {
+func (p *Program) newRowReader(rows arrow.RecordBatch, changes upstream.Changes, fault projection.Fault) (*rowReader, error) {
 	r := &rowReader{rows: int(rows.NumRows())}
 	var err error
-	if r.key, err = columnsOf(rows, p.naturalKey); err != nil {
+	if r.key, err = upstream.Columns(rows, p.naturalKey.Fields()); err != nil {
 		return nil, err
 	}
-	if r.carried, err = columnsOf(rows, p.inputs); err != nil {
+	if r.carried, err = upstream.Columns(rows, p.inputs.Fields()); err != nil {
 		return nil, err
 	}
-	for name, to := range map[string]**array.Timestamp{record.ColumnTimestamp: &r.recorded, record.ColumnIngestedAt: &r.ingested, p.spec.EffectiveAt: &r.at} {
-		if name == "" {
-			continue
-		}
-		c, err := column(rows, name, record.Timestamptz)
-		if err != nil {
-			return nil, err
-		}
-		*to = c.(*array.Timestamp)
+	if r.stamps, err = upstream.StampsOf(rows); err != nil {
+		return nil, err
+	}
+	if r.effective, err = upstream.EffectiveOf(rows, p.spec.EffectiveAt, changes, r.stamps); err != nil {
+		return nil, err
 	}
 	r.computed, err = p.compute(rows, fault)
 	return r, err
@@ -274,17 +202,6 @@ func (r *rowReader) memberKey(row int) []byte {
 }
 
 func (r *rowReader) raw(row int) []byte { return rowcodec.AppendRow(nil, r.carried, row) }
-
-func (r *rowReader) stamp(row int) stamp {
-	s := noStamp
-	if r.recorded.IsValid(row) {
-		s.recorded = int64(r.recorded.Value(row))
-	}
-	if r.ingested.IsValid(row) {
-		s.ingested = int64(r.ingested.Value(row))
-	}
-	return s
-}
 
 // hasNullKey tells whether a row is of no member.
 func (r *rowReader) hasNullKey(row int) bool {
@@ -300,9 +217,9 @@ func (r *rowReader) hasNullKey(row int) bool {
 // unknown member is none here.
 func (o *Operator) follow(changes record.Changelog, call uint64) error {
 	var failed error
-	r, err := o.newRowReader(changes.Rows, func(row int, c *compiledColumn, message string) {
+	r, err := o.newRowReader(changes.Rows, upstream.Changes{}, func(row int, c *projection.Compiled, message string) {
 		if failed == nil && changes.Ops[row] != record.OpDelete {
-			failed = fmt.Errorf("%s cannot be computed for a row: %s; mend the expression, and start again", c.path, message)
+			failed = fmt.Errorf("%s cannot be computed for a row: %s; mend the expression, and start again", c.Path, message)
 		}
 	})
 	if err != nil {
@@ -316,7 +233,7 @@ func (o *Operator) follow(changes record.Changelog, call uint64) error {
 		if r.hasNullKey(row) || op == record.OpDelete && o.spec.HardDeletes == HardDeletesIgnore {
 			continue
 		}
-		c := change{op: byte(op), stamp: r.stamp(row)}
+		c := change{op: byte(op), stamp: r.stamps.Of(row)}
 		c.order = binary.BigEndian.AppendUint64(keyvalue.AppendTime(nil, r.effectiveOf(row, op)), call)
 		switch {
 		case op == record.OpDelete:
@@ -332,18 +249,11 @@ func (o *Operator) follow(changes record.Changelog, call uint64) error {
 	return nil
 }
 
-// effectiveOf is when a change of a keyed model took effect: there is no refusing
-// one without a time.
+// effectiveOf is when a change of a keyed model took effect: at Beginning, if nothing
+// says so.
 func (r *rowReader) effectiveOf(row int, op record.Op) int64 {
-	recorded, has := Beginning, r.recorded.IsValid(row)
-	if has {
-		recorded = int64(r.recorded.Value(row))
+	if at := r.effective.OfChange(row, op); at != record.NoTime {
+		return at
 	}
-	switch {
-	case r.at == nil || r.at.IsNull(row):
-		return recorded
-	case op == record.OpDelete && has:
-		return max(recorded, int64(r.at.Value(row)))
-	}
-	return int64(r.at.Value(row))
+	return Beginning
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math"
 	"slices"
+
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // infersBefore tells whether there is an inferred version before the first one.
@@ -26,7 +28,7 @@ type row struct {
 	from, to           int64
 	changedAt          int64
 	deleted, inferred  bool
-	stamp              stamp
+	stamp              upstream.Stamp
 	fixed, over, other []byte // attributes by type; nil of an inferred version
 	isUnknown          bool
 }
@@ -66,7 +68,7 @@ func (v *view) rows(member string) []row {
 // inferred is the row that stands for what is not known of a member: of all time,
 // or of that before its first version.
 func (v *view) inferred(member string) row {
-	r := row{member: member, from: Beginning, to: Forever, inferred: true, stamp: noStamp}
+	r := row{member: member, from: Beginning, to: Forever, inferred: true, stamp: upstream.NoStamp}
 	if v.exists() {
 		r.to = v.head.first
 	}
@@ -76,7 +78,7 @@ func (v *view) inferred(member string) row {
 func (v *view) row(member string, of *version) row {
 	r := row{member: member, from: of.from, to: of.to, changedAt: of.changedAt, deleted: of.deleted, stamp: of.stamp, fixed: of.end.fixed, over: of.end.over, other: of.end.versioned}
 	if v.all {
-		r.over, r.stamp = v.head.now.over, r.stamp.max(v.head.overwritten)
+		r.over, r.stamp = v.head.now.over, r.stamp.Max(v.head.overwritten)
 	}
 	return r
 }

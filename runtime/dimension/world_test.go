@@ -5,9 +5,13 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/calvelake/calve/runtime/projection"
+	"github.com/calvelake/calve/runtime/projection/projectiontest"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
+	"github.com/calvelake/calve/runtime/record/recordtest"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // variant is a kind of input that the random tests run.
@@ -31,8 +35,8 @@ var variants = []variant{
 // event is a change on its way to the operator.
 type event struct {
 	*happening
-	row     stagingRow
-	keyed   keyedChange
+	row     recordtest.Row
+	keyed   recordtest.Change
 	refused bool
 }
 
@@ -79,7 +83,7 @@ func newWorld(t testing.TB, v variant, seed uint64, late bool) *world {
 	spec := customersSpec()
 	spec.From = staging("stg_customers", v.changes)
 	if v.keyed {
-		spec.From = Input{"fct_customers", keyedSchema(), []string{"sub", "id"}}
+		spec.From = upstream.Model{Name: "fct_customers", Schema: keyedSchema(), Key: []string{"sub", "id"}}
 	}
 	spec.EffectiveAt = pick(r, "at", "at", "")
 	spec.DefaultType = pick(r, Type0, Type1, Type2, Type2)
@@ -95,7 +99,7 @@ func newWorld(t testing.TB, v variant, seed uint64, late bool) *world {
 	spec.LateChanges = pick(r, 8*us, 100*us)
 	w.naive = &naive{}
 	if v.computed && r.IntN(3) > 0 {
-		spec.Derive = []Column{columnOf(t, "label", "name || '+' || city")}
+		spec.Derive = []projection.Column{projectiontest.Column(t, "label", "name || '+' || city")}
 		spec.Attributes = []string{"label", "level", "name"}
 		delete(spec.Types, "city")
 		w.naive.derive = func(row map[string]any) any {
@@ -106,7 +110,7 @@ func newWorld(t testing.TB, v variant, seed uint64, late bool) *world {
 		}
 	}
 	if v.computed && (w.naive.derive == nil || r.IntN(2) == 0) {
-		spec.Where = parsed(t, "level > 1")
+		spec.Where = projectiontest.Parse(t, "level > 1")
 		w.naive.where = func(row map[string]any) bool { return row["level"] != nil && row["level"].(int64) > 1 }
 	}
 	if v.decided {
@@ -142,7 +146,7 @@ func (w *world) lateness() int64 { return w.naive.spec.LateChanges.Microseconds(
 
 func (w *world) newEvent(i int64) *event {
 	r := w.r
-	h := &happening{id: pick(r, "ann", "ann", "bob"), sub: 7, op: pick(r, "c", "u", "u", "u", "d", "r"), topic: pick(r, "a", "b"), offset: i, recorded: recordedAt(i)}
+	h := &happening{id: pick(r, "ann", "ann", "bob"), sub: 7, op: pick(r, "c", "u", "u", "u", "d", "r"), topic: pick(r, "a", "b"), offset: i, recorded: recordtest.RecordedAt(i)}
 	h.values = map[string]any{"name": maybe(r, pick(r, "x", "y")), "city": maybe(r, pick(r, "Bern", "Ulm")), "level": maybe(r, r.Int64N(4))}
 	h.missing = map[string]bool{}
 	missing := []string{}
@@ -181,19 +185,19 @@ func (w *world) newEvent(i int64) *event {
 	e := &event{happening: h}
 	values := []any{h.id, h.sub, at, h.values["name"], h.values["city"], h.values["level"]}
 	if w.keyed {
-		e.keyed = keyedChange{record.OpUpdate, append(values, h.recorded, int64(ingested))}
+		e.keyed = recordtest.Change{Op: record.OpUpdate, Values: append(values, h.recorded, int64(recordtest.Ingested))}
 		if h.op == "d" {
-			e.keyed.op = record.OpDelete
+			e.keyed.Op = record.OpDelete
 		}
 		return e
 	}
-	e.row = stagingRow{values: values, topic: h.topic, offset: i}
+	e.row = recordtest.Row{Values: values, Topic: h.topic, Offset: i}
 	if w.changes {
 		sequence := maybe(r, fmt.Sprintf("%02d", r.IntN(20)))
 		if sequence != nil {
 			h.sequence = sequence.(string)
 		}
-		e.row.changes = []any{h.op, changedAt, sequence, missing}
+		e.row.Changes = []any{h.op, changedAt, sequence, missing}
 	}
 	return e
 }
@@ -223,7 +227,7 @@ func (w *world) tell(t *testing.T, o *Operator, watermark int64, events []*event
 	}
 	for len(events) > 0 { // one change a key in each changelog
 		w.calls++
-		var changes []keyedChange
+		var changes []recordtest.Change
 		seen := map[string]bool{}
 		for len(events) > 0 && !seen[events[0].id] {
 			seen[events[0].id] = true

@@ -8,6 +8,7 @@ import (
 	"github.com/calvelake/calve/runtime/dimension"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
+	"github.com/calvelake/calve/runtime/record/recordtest"
 )
 
 // BenchmarkFact takes rows of new facts, and ends their epoch, as rows a second.
@@ -36,14 +37,14 @@ func BenchmarkFact(b *testing.B) {
 				o := openReferring(b, spec, keyvaluetest.New(), dimensions)
 				for range batches {
 					b.StopTimer()
-					var orders, readings []stagingRow
+					var orders, readings []recordtest.Row
 					for range rows {
 						user, at := fmt.Sprintf("user %d", offset%5000), offset
 						orders = append(orders, order(offset, fmt.Sprintf("order %d", offset), at, user, at, at+10, offset%100, "paid"))
 						readings = append(readings, reading(offset, user, at+5, offset%200))
 						offset++
 					}
-					left, right := batchOf(orderFields(), orders), batchOf(readingFields(), readings)
+					left, right := recordtest.Batch(orderFields(), orders, recordtest.RecordedAt), recordtest.Batch(readingFields(), readings, recordtest.RecordedAt)
 					b.StartTimer()
 					if _, err := o.Take(b.Context(), "stg_orders", left, record.NoTime); err != nil {
 						b.Fatal(err)

@@ -3,76 +3,41 @@ package fact
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/eventtime"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
-// checkInput finds out what kind of model the input is.
+// checkInput checks what is asked of the input.
 func (p *Program) checkInput() error {
-	from := p.spec.From
-	p.changes = from.Key == nil && from.Schema.HasField(record.ColumnChangeOp)
-	if err := checkModel("from", from); err != nil {
+	if err := p.spec.From.Check("from"); err != nil {
 		return err
 	}
-	f, err := field("event_time", from, p.spec.EventTime)
-	if err != nil {
-		return err
-	}
-	return wantTimestamptz("event_time", f)
-}
-
-// checkModel looks for the columns that every model has.
-func checkModel(what string, in Input) error {
-	need := []string{record.ColumnTimestamp, record.ColumnIngestedAt}
-	if in.Key == nil {
-		need = []string{record.ColumnTopic, record.ColumnPartition, record.ColumnOffset, record.ColumnRow, record.ColumnTimestamp, record.ColumnIngestedAt}
-	}
-	for _, name := range slices.Concat(need, in.Key) {
-		if _, err := field(what, in, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func field(what string, in Input, name string) (arrow.Field, error) {
-	at := in.Schema.FieldIndices(name)
-	if len(at) != 1 {
-		return arrow.Field{}, fmt.Errorf("%s: %s has no column %s", what, in.Model, name)
-	}
-	return in.Schema.Field(at[0]), nil
-}
-
-func wantTimestamptz(what string, f arrow.Field) error {
-	if arrow.TypeEqual(f.Type, record.Timestamptz) {
-		return nil
-	}
-	return fmt.Errorf("%s: column %s is %s, expected timestamptz; derive one in the model that is read, as in cast(x as timestamptz)", what, f.Name, record.FormatType(f.Type))
+	return p.spec.From.CheckTimestamptz("event_time", p.spec.EventTime)
 }
 
 // checkOptions refuses what has no meaning together.
 func (p *Program) checkOptions() error {
-	const most = 100 * 366 * 24 * time.Hour // sums with times do not overflow
 	s := p.spec
 	p.appended = s.OnUpdate == Append
 	switch {
-	case s.Lateness < 0 || s.Lateness > most || s.Lateness%time.Microsecond != 0:
+	case !eventtime.IsSpan(s.Lateness):
 		return fmt.Errorf("an allowed lateness of %s is not within 0 and 100 years, in whole microseconds", s.Lateness)
-	case s.Rekey < 0 || s.Rekey > most || s.Rekey%time.Microsecond != 0:
+	case !eventtime.IsSpan(s.Rekey):
 		return fmt.Errorf("keys that follow their dimensions for %s: that is not within 0 and 100 years, in whole microseconds", s.Rekey)
 	case s.OnUpdate != Upsert && s.OnUpdate != Append:
 		return fmt.Errorf("on_update is %q, expected upsert or append", s.OnUpdate)
 	case s.OnDelete != DeleteHard && s.OnDelete != DeleteSoft && s.OnDelete != DeleteIgnore:
 		return fmt.Errorf("on_delete is %q, expected hard, soft or ignore", s.OnDelete)
-	case p.appended && s.From.Key != nil:
-		return fmt.Errorf("on_update: the rows of %s change in place, there is nothing to append; let it be upsert", s.From.Model)
+	case p.appended && s.From.IsKeyed():
+		return fmt.Errorf("on_update: the rows of %s change in place, there is nothing to append; let it be upsert", s.From.Name)
 	case p.appended && s.SurrogateKey == "":
 		return fmt.Errorf("on_update: several rows have one grain with append, a surrogate_key tells them apart; name one, as in surrogate_key: %s_key", s.Model)
-	case p.appended && p.changes && s.OnDelete == DeleteHard:
+	case p.appended && s.From.HasChanges() && s.OnDelete == DeleteHard:
 		return fmt.Errorf("on_delete: with on_update append a deletion is a row of its own, or nothing; let it be soft or ignore")
 	case p.appended && len(s.Milestones) > 0:
 		return fmt.Errorf("milestones: they are filled by updates of a row; let on_update be upsert")
@@ -84,34 +49,20 @@ func (p *Program) checkKey() error {
 	if len(p.spec.Grain) == 0 {
 		return fmt.Errorf("grain: a fact needs one")
 	}
-	for i, name := range p.spec.Grain {
-		f, err := field("grain", p.spec.From, name)
-		if err != nil {
-			return err
-		}
-		if !record.IsKeyType(f.Type) {
-			return fmt.Errorf("grain: column %s is %s, which cannot be part of a key; expected string, int, long, date, boolean or timestamptz", name, record.FormatType(f.Type))
-		}
-		if slices.Contains(p.spec.Grain[:i], name) {
-			return fmt.Errorf("grain: column %s twice", name)
-		}
-	}
-	return nil
+	_, err := p.spec.From.KeyFields("grain", p.spec.Grain)
+	return err
 }
 
 // compileInput compiles what sees the input alone.
 func (p *Program) compileInput() error {
 	in := p.spec.From.Schema
-	if p.spec.Where != nil {
-		c, err := p.spec.Where.CheckCondition(in)
-		if err != nil {
-			return &ExpressionError{"where", p.spec.Where.String(), err}
-		}
-		p.where = &compiledColumn{"", "where", c}
+	var err error
+	if p.where, err = projection.CompileWhere(p.spec.Where, in); err != nil {
+		return err
 	}
 	var fields []arrow.Field
 	for _, m := range p.spec.Milestones {
-		c, err := compileColumn("milestones.", m, in)
+		c, err := projection.Compile("milestones.", m, in)
 		if err != nil {
 			return err
 		}
@@ -119,18 +70,10 @@ func (p *Program) compileInput() error {
 			return fmt.Errorf("milestones: column %s is %s, which no table holds", m.Name, c.Type())
 		}
 		p.milestones = append(p.milestones, c)
-		fields = append(fields, arrow.Field{Name: m.Name, Type: c.Type(), Nullable: true})
+		fields = append(fields, c.Field())
 	}
 	p.filled = arrow.NewSchema(fields, nil)
 	return nil
-}
-
-func compileColumn(path string, c Column, schema *arrow.Schema) (compiledColumn, error) {
-	compiled, err := c.Expression.Check(schema)
-	if err != nil {
-		return compiledColumn{}, &ExpressionError{path + c.Name, c.Expression.String(), err}
-	}
-	return compiledColumn{c.Name, path + c.Name, compiled}, nil
 }
 
 // compileDerive compiles what sees all that is made. Columns that a row has on
@@ -147,12 +90,12 @@ func (p *Program) compileDerive() error {
 	}
 	fields = append(fields, p.filled.Fields()...)
 	for i, d := range p.spec.Derive {
-		c, err := compileColumn("derive.", d, arrow.NewSchema(fields, nil))
+		c, err := projection.Compile("derive.", d, arrow.NewSchema(fields, nil))
 		if err != nil {
 			return err
 		}
 		p.derive = append(p.derive, c)
-		fields = append(fields, arrow.Field{Name: d.Name, Type: c.Type(), Nullable: true})
+		fields = append(fields, c.Field())
 		if !slices.ContainsFunc(c.Columns(), func(name string) bool { return !early[name] }) {
 			p.early, early[d.Name] = append(p.early, i), true
 		}
@@ -196,7 +139,7 @@ func (p *Program) choose() error {
 	}
 	p.fixed = slices.Clone(p.spec.Grain)
 	for _, name := range p.fixed {
-		nullable := from.Key != nil && p.spec.SurrogateKey != "" && from.Schema.Field(from.Schema.FieldIndices(name)[0]).Nullable
+		nullable := from.IsKeyed() && p.spec.SurrogateKey != "" && from.Schema.Field(from.Schema.FieldIndices(name)[0]).Nullable
 		if err := add(name, nullable); err != nil {
 			return err
 		}
@@ -204,7 +147,7 @@ func (p *Program) choose() error {
 	system := []string{record.ColumnTimestamp, record.ColumnIngestedAt}
 	if !slices.Contains(slices.Concat(p.fixed, system), p.spec.EventTime) {
 		p.fixed = append(p.fixed, p.spec.EventTime)
-		if err := add(p.spec.EventTime, from.Key != nil || p.appended && p.changes); err != nil {
+		if err := add(p.spec.EventTime, from.IsKeyed() || p.appended && from.HasChanges()); err != nil {
 			return err
 		}
 	}
@@ -264,17 +207,10 @@ func (p *Program) keep() error {
 	for _, c := range compiled {
 		use(c.Columns()...)
 	}
-	var fields []arrow.Field
-	for _, f := range p.spec.From.Schema.Fields() {
-		if !used[f.Name] {
-			continue
-		}
-		if !rowcodec.Supports(f.Type) {
-			return fmt.Errorf("from: column %s is %s, which no table holds", f.Name, f.Type)
-		}
-		fields = append(fields, arrow.Field{Name: f.Name, Type: f.Type, Nullable: true}) // a deletion may carry less
+	var err error
+	if p.base, err = p.spec.From.Kept(used); err != nil {
+		return err
 	}
-	p.base = arrow.NewSchema(fields, nil)
 	p.eventTime, p.recordedAt, p.ingestedAt = p.column(p.spec.EventTime), p.column(record.ColumnTimestamp), p.column(record.ColumnIngestedAt)
 	p.grain, p.id = p.columns(p.spec.Grain), p.columns(p.spec.From.Key)
 	for _, j := range p.joins {

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/runtime/dimension"
+	"github.com/calvelake/calve/runtime/record/recordtest"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
@@ -131,14 +132,14 @@ func (d *fakeDimension) has(key string) bool {
 
 // attributes are those of a fakeDimension.
 func attributes() *arrow.Schema {
-	return arrow.NewSchema([]arrow.Field{nullable("name", arrow.BinaryTypes.String), nullable("city", arrow.BinaryTypes.String)}, nil)
+	return arrow.NewSchema([]arrow.Field{recordtest.Nullable("name", arrow.BinaryTypes.String), recordtest.Nullable("city", arrow.BinaryTypes.String)}, nil)
 }
 
 // textMember is a natural key of one text, or an attribute.
 func textMember(text any) []byte {
 	b := array.NewStringBuilder(memory.DefaultAllocator)
 	defer b.Release()
-	appendAny(b, text)
+	recordtest.Append(b, text)
 	return memberRow(b.NewArray())
 }
 

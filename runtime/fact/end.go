@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/changelog"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
@@ -64,7 +64,7 @@ func (e *ending) run() (record.Changelog, error) {
 	for _, name := range slices.Sorted(maps.Keys(e.moved)) {
 		e.writes = append(e.writes, keyvalue.Change{Key: []byte(name), Value: e.moved[name]})
 	}
-	if err := e.write(e.writes); err != nil {
+	if err := keyspace.Write(e.state, e.writes); err != nil {
 		return record.Changelog{}, err
 	}
 	if err := e.holdAffected(); err != nil {
@@ -96,17 +96,6 @@ func (e *ending) run() (record.Changelog, error) {
 	return changes, nil
 }
 
-// write writes changes some at a time.
-func (o *Operator) write(changes []keyvalue.Change) error {
-	const most = 16 << 10
-	for part := range slices.Chunk(changes, most) {
-		if err := o.state.Write(part); err != nil {
-			return fmt.Errorf("write %d changes: %w", len(part), err)
-		}
-	}
-	return nil
-}
-
 // holdAffected reads the facts that rows are joined to which changed.
 func (e *ending) holdAffected() error {
 	var keys [][]byte
@@ -128,7 +117,7 @@ func (e *ending) holdAffected() error {
 // eachLeft visits the facts that rows of a group are joined to. grain may be used
 // during visit only.
 func (o *Operator) eachLeft(group []byte, visit func(grain []byte, within span)) error {
-	prefix := spaced(spaceLefts, group)
+	prefix := keyspace.Key(spaceLefts, group)
 	err := o.state.Scan(prefix, keyvalue.Behind(prefix), func(key, value []byte) (bool, error) {
 		within, err := loadSpan(value)
 		if err == nil {
@@ -209,12 +198,7 @@ func (e *ending) changelog(made *made) (record.Changelog, error) {
 	if err != nil {
 		return record.Changelog{}, err
 	}
-	changes := record.Changelog{Ops: ops, Rows: rows}
-	if err := changes.Check(); err != nil {
-		rows.Release()
-		return record.Changelog{}, err
-	}
-	return changes, nil
+	return changelog.Of(ops, rows)
 }
 
 // gone makes the rows that the table has no longer, as it had them.
@@ -257,27 +241,5 @@ func (e *ending) together(some *made, keep []int, all *made) (arrow.RecordBatch,
 		return chosen, err
 	}
 	defer chosen.Release()
-	columns := make([]arrow.Array, 0, e.output.NumFields())
-	defer func() {
-		for _, c := range columns {
-			c.Release()
-		}
-	}()
-	for i, f := range e.output.Fields() {
-		c, err := array.Concatenate([]arrow.Array{chosen.Column(i), all.rows.Column(i)}, e.mem)
-		if err != nil {
-			return nil, fmt.Errorf("join changes: column %s: %w", f.Name, err)
-		}
-		columns = append(columns, c)
-	}
-	return newBatch(e.output, columns, len(keep)+len(e.removed)), nil
-}
-
-// keyText is a grain for a message: order_id=5, line=1.
-func keyText(names []string, columns []arrow.Array, row int) string {
-	parts := make([]string, len(names))
-	for i, name := range names {
-		parts[i] = name + "=" + columns[i].ValueStr(row)
-	}
-	return strings.Join(parts, ", ")
+	return changelog.JoinRows([]arrow.RecordBatch{chosen, all.rows}, e.mem)
 }

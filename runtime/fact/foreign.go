@@ -13,6 +13,7 @@ import (
 	"github.com/calvelake/calve/runtime/dimension"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // ForeignKey is the key of a dimension's member, of the version that is in force
@@ -87,7 +88,7 @@ func (p *Program) compileForeign() error {
 		if f.at == "" {
 			f.at = p.spec.EventTime
 		}
-		seen := Input{Model: "the fact", Schema: arrow.NewSchema(fields, nil)}
+		seen := upstream.Model{Name: "the fact", Schema: arrow.NewSchema(fields, nil)}
 		check := f.checkVersions
 		if spec.Calendar != nil {
 			check = f.checkCalendar
@@ -107,29 +108,25 @@ func (p *Program) compileForeign() error {
 }
 
 // checkVersions checks what a member is found by.
-func (f *foreign) checkVersions(seen Input) error {
+func (f *foreign) checkVersions(seen upstream.Model) error {
 	s := f.spec
 	if len(s.On) != len(s.Keys) || len(s.On) == 0 {
 		return fmt.Errorf("%s: %d columns, but the natural key of %s has %d", f.path(".on"), len(s.On), s.To, len(s.Keys))
 	}
 	for i, name := range s.On {
-		have, err := field(f.path(".on"), seen, name)
+		have, err := seen.Field(f.path(".on"), name)
+		if err == nil {
+			err = dimension.CheckPart(f.path(".on"), have, s.To, s.Keys[i])
+		}
 		if err != nil {
 			return err
 		}
-		if !arrow.TypeEqual(have.Type, s.Keys[i]) && !(isWhole(have.Type) && isWhole(s.Keys[i])) {
-			return fmt.Errorf("%s: column %s is %s, the natural key of %s has %s there; give both the same data_type", f.path(".on"), name, record.FormatType(have.Type), s.To, record.FormatType(s.Keys[i]))
-		}
 	}
-	at, err := field(f.path(".at"), seen, f.at)
-	if err != nil {
-		return err
-	}
-	return wantTimestamptz(f.path(".at"), at)
+	return seen.CheckTimestamptz(f.path(".at"), f.at)
 }
 
 // checkCalendar checks what a day is found by.
-func (f *foreign) checkCalendar(seen Input) error {
+func (f *foreign) checkCalendar(seen upstream.Model) error {
 	s := f.spec
 	switch {
 	case s.Calendar.Days == nil || s.Calendar.Zone == nil:
@@ -139,7 +136,7 @@ func (f *foreign) checkCalendar(seen Input) error {
 	case s.At != "" || s.Durable || len(s.Copy) > 0:
 		return fmt.Errorf("%s: the days of %s have no versions, and a key of theirs takes neither at, durable nor copy; name the column in on, and join %s to read its other columns", f.path(""), s.To, s.To)
 	}
-	have, err := field(f.path(".on"), seen, s.On[0])
+	have, err := seen.Field(f.path(".on"), s.On[0])
 	if err != nil {
 		return err
 	}
@@ -148,8 +145,6 @@ func (f *foreign) checkCalendar(seen Input) error {
 	}
 	return nil
 }
-
-func isWhole(t arrow.DataType) bool { return t.ID() == arrow.INT32 || t.ID() == arrow.INT64 }
 
 // columns are the key, which is never null, and the copies, which may be.
 func (f *foreign) columns(mem memory.Allocator) error {

@@ -14,9 +14,12 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/runtime/dimension"
+	"github.com/calvelake/calve/runtime/projection"
+	"github.com/calvelake/calve/runtime/projection/projectiontest"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
+	"github.com/calvelake/calve/runtime/record/recordtest"
 )
 
 // referringSpec is orders that join nothing, and refer to dimensions.
@@ -44,12 +47,12 @@ func TestForeignKeysAreOfTheVersionsAtTheirTime(t *testing.T) {
 	buyers.change(textMember("ann"), fakeVersion{from: 50, city: "Ulm"})
 	buyers.change(textMember("ann"), fakeVersion{from: 90, gone: true})
 	fakes["dim_ranks"].change(wholeMember(6), fakeVersion{from: 20})
-	o, tb := openReferring(t, referringSpec(t), keyvaluetest.New(), asDimensions(fakes)), table{}
+	o, tb := openReferring(t, referringSpec(t), keyvaluetest.New(), asDimensions(fakes)), recordtest.Table{}
 	take(t, o, "stg_orders", orderFields(), record.NoTime,
 		order(1, "a", 10, "ann", int64(60), nil, int64(3), "new"), order(2, "b", 50, "ann", nil, nil, int64(3), "new"),
 		order(3, "c", 90, "ann", int64(49), nil, int64(math.MaxInt32), "new"), order(4, "d", 60, nil, int64(10), nil, nil, "new"), order(5, "e", 60, "bob", int64(10), nil, int64(1), "new"))
 	end(t, o, tb, record.NoTime)
-	wantRows(t, "table", keysOnly(tb.texts()),
+	wantRows(t, "table", keysOnly(tb.Texts()),
 		"id=a buyer=ann@first buyer_city=Bern starter=ann starter_city=Ulm rank=0106000000@first",
 		"id=b buyer=ann@50 buyer_city=Ulm starter=- starter_city=- rank=0106000000@20",
 		"id=c buyer=- buyer_city=- starter=ann starter_city=Bern rank=-",
@@ -63,7 +66,7 @@ func TestForeignKeysAreOfTheVersionsAtTheirTime(t *testing.T) {
 func TestALateChangeRekeysTheFactsThatItAffectsWithinLateness(t *testing.T) {
 	fakes := fakeDimensions()
 	buyers := fakes["dim_buyers"]
-	o, tb := openReferring(t, referringSpec(t), keyvaluetest.New(), asDimensions(fakes)), table{}
+	o, tb := openReferring(t, referringSpec(t), keyvaluetest.New(), asDimensions(fakes)), recordtest.Table{}
 	take(t, o, "stg_orders", orderFields(), record.NoTime, order(1, "a", 10, "ann", nil, nil, nil, "new"), order(2, "b", 60, "ann", nil, nil, nil, "new"), order(3, "c", 70, "bob", nil, nil, nil, "new"))
 	end(t, o, tb, record.NoTime)
 	for _, step := range []struct {
@@ -95,7 +98,7 @@ func TestKeysFollowTheirDimensionLongerThanRowsAreJoined(t *testing.T) {
 		fakes, s := fakeDimensions(), keyvaluetest.New()
 		spec := referringSpec(t)
 		spec.ForeignKeys, spec.Rekey, spec.OnUpdate = spec.ForeignKeys[:1], 500*us, how
-		o, tb := openReferring(t, spec, s, asDimensions(fakes)), table{}
+		o, tb := openReferring(t, spec, s, asDimensions(fakes)), recordtest.Table{}
 		take(t, o, "stg_orders", orderFields(), record.NoTime, order(1, "a", 60, "ann", nil, nil, nil, "new"))
 		end(t, o, tb, record.NoTime)
 		for _, step := range []struct {
@@ -130,7 +133,7 @@ func TestOnlyFactsThatCopyAreReadForAttributes(t *testing.T) {
 		spec := referringSpec(t)
 		spec.ForeignKeys = spec.ForeignKeys[:1]
 		spec.ForeignKeys[0].Copy = test.copies
-		o, tb := openReferring(t, spec, keyvaluetest.New(), asDimensions(fakes)), table{}
+		o, tb := openReferring(t, spec, keyvaluetest.New(), asDimensions(fakes)), recordtest.Table{}
 		take(t, o, "stg_orders", orderFields(), record.NoTime, order(1, "a", 60, "ann", nil, nil, nil, "new"))
 		end(t, o, tb, record.NoTime)
 		buyers := fakes["dim_buyers"]
@@ -155,7 +158,7 @@ func TestAFactFollowsAMemberAsOfAnOlderTimeUntilItIsLateItself(t *testing.T) {
 			if v.append {
 				spec.OnUpdate = Append
 			}
-			o, tb := openReferring(t, spec, s, asDimensions(fakes)), table{}
+			o, tb := openReferring(t, spec, s, asDimensions(fakes)), recordtest.Table{}
 			take(t, o, "stg_orders", orderFields(), record.NoTime, order(1, "a", 1000, "ann", int64(10), nil, nil, "new"), order(2, "b", 20, "ann", int64(10), nil, nil, "new"))
 			end(t, o, tb, record.NoTime)
 			end(t, o, tb, 1010) // the older is over
@@ -180,15 +183,15 @@ func TestUpdatesAndDeletionsMoveWhereMembersLookForFacts(t *testing.T) {
 	spec.From = staging("stg_orders", orderFields(), true)
 	spec.ForeignKeys = spec.ForeignKeys[:1]
 	fakes := fakeDimensions()
-	o, tb := openReferring(t, spec, s, asDimensions(fakes)), table{}
+	o, tb := openReferring(t, spec, s, asDimensions(fakes)), recordtest.Table{}
 	entries := func() int { return s.Len(string(rune(spaceMembers))) }
-	row := func(offset int64, op string, at any, user any) stagingRow {
+	row := func(offset int64, op string, at any, user any) recordtest.Row {
 		r := order(offset, "a", 0, user, nil, nil, nil, "new")
-		r.values[1], r.changes = at, []any{op, offset, nil, []string{}}
+		r.Values[1], r.Changes = at, []any{op, offset, nil, []string{}}
 		return r
 	}
 	for i, step := range []struct {
-		row  stagingRow
+		row  recordtest.Row
 		want int
 	}{{row(1, "c", int64(10), "ann"), 1}, {row(2, "u", int64(10), "bob"), 1}, {row(3, "u", int64(20), "bob"), 1}, {row(4, "u", int64(20), nil), 0}, {row(5, "u", int64(20), "ann"), 1}, {row(6, "d", nil, nil), 0}} {
 		take(t, o, "stg_orders", orderFields(), record.NoTime, step.row)
@@ -203,9 +206,9 @@ func TestUpdatesAndDeletionsMoveWhereMembersLookForFacts(t *testing.T) {
 
 func TestFactsWithoutARowInferNoMember(t *testing.T) {
 	spec := referringSpec(t)
-	spec.Where = parsed(t, "amount > 2")
+	spec.Where = projectiontest.Parse(t, "amount > 2")
 	fakes := fakeDimensions()
-	o, tb := openReferring(t, spec, keyvaluetest.New(), asDimensions(fakes)), table{}
+	o, tb := openReferring(t, spec, keyvaluetest.New(), asDimensions(fakes)), recordtest.Table{}
 	take(t, o, "stg_orders", orderFields(), record.NoTime, order(1, "a", 10, "ann", int64(10), nil, int64(2), "new"))
 	wantRows(t, "no row", end(t, o, tb, record.NoTime))
 	for name, d := range fakes {
@@ -297,7 +300,7 @@ func TestDaysAreThoseOfTheZone(t *testing.T) {
 			column := test.column(memory.DefaultAllocator)
 			defer column.Release()
 			f := &foreign{spec: ForeignKey{On: []string{"at"}, Calendar: &Calendar{someDays{}, zone}}}
-			b := &rowBuilder{Operator: &Operator{Program: &Program{mem: memory.DefaultAllocator}}, list: make([]candidate, column.Len()), fields: []arrow.Field{{Name: "at"}}, columns: []arrow.Array{column}}
+			b := &rowBuilder{Operator: &Operator{Program: &Program{mem: memory.DefaultAllocator}}, list: make([]candidate, column.Len()), seen: projection.Rows{Fields: []arrow.Field{{Name: "at"}}, Columns: []arrow.Array{column}}}
 			keys := b.days(f).(*array.Int32)
 			defer b.release()
 			if got := keys.Int32Values(); !slices.Equal(got, test.want) {
@@ -322,16 +325,16 @@ func TestDaysThatATableHadAreThoseOfItsDeletes(t *testing.T) {
 	spec.From = staging("stg_orders", orderFields(), true)
 	spec.ForeignKeys = []ForeignKey{{Name: "day", To: "dim_days", On: []string{"at"}, Calendar: &Calendar{someDays{}, time.UTC}}}
 	s := keyvaluetest.New()
-	o, tb := open(t, spec, s), table{}
+	o, tb := open(t, spec, s), recordtest.Table{}
 	at := 3 * 24 * int64(time.Hour/time.Microsecond)
 	created := order(1, "a", at, nil, nil, nil, nil, nil)
-	created.changes = []any{"c", int64(1), nil, []string{}}
+	created.Changes = []any{"c", int64(1), nil, []string{}}
 	take(t, o, "stg_orders", orderFields(), record.NoTime, created)
 	wantRows(t, "created", cut(end(t, o, tb, record.NoTime), "id", "day"), "c id=a day=19700104")
 
 	spec.ForeignKeys[0].Calendar = &Calendar{noDays{}, time.UTC}
 	deleted := order(2, "a", at, nil, nil, nil, nil, nil)
-	deleted.changes = []any{"d", int64(2), nil, []string{}}
+	deleted.Changes = []any{"d", int64(2), nil, []string{}}
 	o = open(t, spec, s)
 	take(t, o, "stg_orders", orderFields(), record.NoTime, deleted)
 	wantRows(t, "deleted", cut(end(t, o, tb, record.NoTime), "id", "day"), "d id=a day=19700104")

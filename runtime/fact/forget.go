@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 )
 
 // keepFacts writes the facts that were touched, and where rows to be joined and
@@ -20,10 +21,10 @@ func (e *ending) keepFacts() error {
 		switch {
 		case e.done(f):
 			if f.old != nil {
-				changes = append(changes, keyvalue.Change{Key: spaced(spaceFacts, key)})
+				changes = append(changes, keyvalue.Change{Key: keyspace.Key(spaceFacts, key)})
 			}
 		case !bytes.Equal(value, f.old):
-			changes = append(changes, keyvalue.Change{Key: spaced(spaceFacts, key), Value: value})
+			changes = append(changes, keyvalue.Change{Key: keyspace.Key(spaceFacts, key), Value: value})
 		}
 		for i := range f.joins {
 			before := joined{}
@@ -43,7 +44,7 @@ func (e *ending) keepFacts() error {
 	for _, timer := range slices.Sorted(maps.Keys(e.timers)) {
 		changes = append(changes, keyvalue.Change{Key: []byte(timer), Value: []byte{}})
 	}
-	return e.write(changes)
+	return keyspace.Write(e.state, changes)
 }
 
 // done tells whether a fact need not be kept: there is nothing of it, or nothing
@@ -66,7 +67,7 @@ func (e *ending) index(changes []keyvalue.Change, j *join, key []byte, before, n
 		return changes
 	}
 	if before.group != nil {
-		changes = append(changes, keyvalue.Change{Key: spaced(spaceLefts, before.group, key)})
+		changes = append(changes, keyvalue.Change{Key: keyspace.Key(spaceLefts, before.group, key)})
 	}
 	if now.group == nil || e.closed(j, now.within) {
 		return changes
@@ -74,7 +75,7 @@ func (e *ending) index(changes []keyvalue.Change, j *join, key []byte, before, n
 	if j.staging {
 		e.schedule(spaceTimers, now.group, now.within.to)
 	}
-	return append(changes, keyvalue.Change{Key: spaced(spaceLefts, now.group, key), Value: now.within.bytes()})
+	return append(changes, keyvalue.Change{Key: keyspace.Key(spaceLefts, now.group, key), Value: now.within.bytes()})
 }
 
 // forget forgets what nothing that is not late can ask for.
@@ -86,7 +87,7 @@ func (e *ending) forget() error {
 	if changes, err = e.forgetDue(changes, spaceUntil, e.rekey, e.forgetReferring); err != nil {
 		return err
 	}
-	return e.write(changes)
+	return keyspace.Write(e.state, changes)
 }
 
 // forgetDue forgets what is due a span ago.
@@ -112,11 +113,11 @@ func (e *ending) forgetDue(changes []keyvalue.Change, space byte, ago int64, for
 // of.
 func (e *ending) due(space byte, last int64) (timers []keyvalue.Change, of []string, err error) {
 	seen := map[string]bool{}
-	err = e.state.Scan([]byte{space}, timerKey(space, last+1, nil), func(key, _ []byte) (bool, error) {
-		if len(key) < 9 {
+	err = e.state.Scan([]byte{space}, keyspace.Timer(space, last+1, ""), func(key, _ []byte) (bool, error) {
+		if len(key) < keyspace.TimerBytes {
 			return false, fmt.Errorf("%w: a timer %x is too short", keyvalue.ErrCorrupt, key)
 		}
-		seen[string(key[9:])] = true
+		seen[string(key[keyspace.TimerBytes:])] = true
 		timers = append(timers, keyvalue.Change{Key: bytes.Clone(key)})
 		return true, nil
 	})
@@ -142,14 +143,14 @@ func (e *ending) forgetGroup(changes []keyvalue.Change, group []byte, last int64
 		return nil, err
 	}
 	for _, grain := range closed {
-		changes = append(changes, keyvalue.Change{Key: spaced(spaceLefts, group, grain)})
+		changes = append(changes, keyvalue.Change{Key: keyspace.Key(spaceLefts, group, grain)})
 	}
 	if e.appended {
 		if changes, err = e.forgetAppended(changes, closed); err != nil {
 			return nil, err
 		}
 	}
-	prefix := spaced(spaceRights, group)
+	prefix := keyspace.Key(spaceRights, group)
 	to := keyvalue.AppendTime(prefix[:len(prefix):len(prefix)], min(last+1, first))
 	err = e.state.Scan(prefix, to, func(key, _ []byte) (bool, error) {
 		changes = append(changes, keyvalue.Change{Key: bytes.Clone(key)})
@@ -166,7 +167,7 @@ func (e *ending) forgetGroup(changes []keyvalue.Change, group []byte, last int64
 func (e *ending) forgetAppended(changes []keyvalue.Change, keys [][]byte) ([]keyvalue.Change, error) {
 	names := make([][]byte, len(keys))
 	for i, key := range keys {
-		names[i] = spaced(spaceFacts, key)
+		names[i] = keyspace.Key(spaceFacts, key)
 	}
 	values, err := e.state.Get(names)
 	if err != nil {

@@ -8,8 +8,10 @@ import (
 
 	"github.com/calvelake/calve/runtime/aggregate"
 	"github.com/calvelake/calve/runtime/expression"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // join is a Join that was compiled.
@@ -21,11 +23,11 @@ type join struct {
 	from, to   int   // columns of base: the range
 	calls      []expression.AggregateCall
 	set        []aggregate.Call
-	right      *arrow.Schema    // what is kept of a row to be joined: arguments or copied columns, and its record's times
-	values     *arrow.Schema    // what is kept of a join's result: what calls give, or copied columns
-	aggregates []compiledColumn // over input and values
-	fields     []arrow.Field    // that it makes
-	unmatched  []byte           // copy: a row of values, where no row matches
+	right      *arrow.Schema         // what is kept of a row to be joined: arguments or copied columns, and its record's times
+	values     *arrow.Schema         // what is kept of a join's result: what calls give, or copied columns
+	aggregates []projection.Compiled // over input and values
+	fields     []arrow.Field         // that it makes
+	unmatched  []byte                // copy: a row of values, where no row matches
 }
 
 // Columns of join.right behind the arguments.
@@ -43,7 +45,7 @@ func (j *join) within() Within {
 
 func (p *Program) compileJoins() error {
 	for i, spec := range p.spec.Joins {
-		j := &join{index: i, spec: spec, staging: spec.To.Key == nil}
+		j := &join{index: i, spec: spec, staging: !spec.To.IsKeyed()}
 		if err := p.checkJoin(j); err != nil {
 			return err
 		}
@@ -68,14 +70,14 @@ func (p *Program) compileJoins() error {
 
 func (p *Program) checkJoin(j *join) error {
 	s := j.spec
-	if err := checkModel(j.path(".to"), s.To); err != nil {
+	if err := s.To.Check(j.path(".to")); err != nil {
 		return err
 	}
 	switch {
 	case j.staging && s.To.Schema.HasField(record.ColumnChangeOp):
-		return fmt.Errorf("%s: the rows of %s are changes of a database's rows, which events are joined to as they are; make a fact or dimension of them, and join that", j.path(".to"), s.To.Model)
+		return fmt.Errorf("%s: the rows of %s are changes of a database's rows, which events are joined to as they are; make a fact or dimension of them, and join that", j.path(".to"), s.To.Name)
 	case j.staging && s.Within == nil:
-		return fmt.Errorf("%s: %s is a staging model, whose rows cannot be kept for ever; say within which time they match", j.path(".within"), s.To.Model)
+		return fmt.Errorf("%s: %s is a staging model, whose rows cannot be kept for ever; say within which time they match", j.path(".within"), s.To.Name)
 	case len(s.On) == 0:
 		return fmt.Errorf("%s: a join needs at least one pair of columns", j.path(".on"))
 	case (len(s.Aggregates) == 0) == (len(s.Copy) == 0):
@@ -84,17 +86,17 @@ func (p *Program) checkJoin(j *join) error {
 		return fmt.Errorf("%s: within needs aggregates", j.path(".within"))
 	}
 	for _, pair := range s.On {
-		left, err := field(j.path(".on"), p.spec.From, pair.Left)
+		left, err := p.spec.From.Field(j.path(".on"), pair.Left)
 		if err != nil {
 			return err
 		}
-		right, err := field(j.path(".on"), s.To, pair.Right)
+		right, err := s.To.Field(j.path(".on"), pair.Right)
 		if err != nil {
 			return err
 		}
 		if !arrow.TypeEqual(left.Type, right.Type) || !record.IsKeyType(left.Type) {
 			return fmt.Errorf("%s: column %s is %s and %s of %s is %s; both must be of one type: string, int, long, date, boolean or timestamptz", j.path(".on"),
-				pair.Left, record.FormatType(left.Type), pair.Right, s.To.Model, record.FormatType(right.Type))
+				pair.Left, record.FormatType(left.Type), pair.Right, s.To.Name, record.FormatType(right.Type))
 		}
 	}
 	if s.Within == nil {
@@ -102,13 +104,9 @@ func (p *Program) checkJoin(j *join) error {
 	}
 	for _, c := range []struct {
 		what, name string
-		in         Input
+		in         upstream.Model
 	}{{".within.time", s.Within.Time, s.To}, {".within.from", s.Within.From, p.spec.From}, {".within.to", s.Within.To, p.spec.From}} {
-		f, err := field(j.path(c.what), c.in, c.name)
-		if err != nil {
-			return err
-		}
-		if err := wantTimestamptz(j.path(c.what), f); err != nil {
+		if err := c.in.CheckTimestamptz(j.path(c.what), c.name); err != nil {
 			return err
 		}
 	}
@@ -118,7 +116,7 @@ func (p *Program) checkJoin(j *join) error {
 func (j *join) compileCopy(mem memory.Allocator) error {
 	var fields []arrow.Field
 	for _, c := range j.spec.Copy {
-		f, err := field(j.path(".copy."+c.Name), j.spec.To, c.From)
+		f, err := j.spec.To.Field(j.path(".copy."+c.Name), c.From)
 		if err != nil {
 			return err
 		}
@@ -140,33 +138,22 @@ func rightSchema(fields []arrow.Field) *arrow.Schema {
 	return arrow.NewSchema(all, nil)
 }
 
-// compileAggregates makes one list of the calls of all expressions.
+// compileAggregates finds what is kept of rows, and of what calls give.
 func (p *Program) compileAggregates(j *join) error {
-	scope := expression.AggregateScope{Rows: j.spec.To.Schema, Group: p.spec.From.Schema, Type: aggregate.ResultType}
-	have := map[string]bool{}
+	made, err := projection.CompileAggregates(j.path(".aggregates."), j.spec.Aggregates, j.spec.To.Schema, p.spec.From.Schema)
+	if err != nil {
+		return err
+	}
+	j.aggregates, j.calls, j.set = made.Columns, made.Calls, made.Set
+	for i := range j.aggregates {
+		j.fields = append(j.fields, j.aggregates[i].Field())
+	}
 	var arguments, results []arrow.Field
-	for _, c := range j.spec.Aggregates {
-		path := j.path(".aggregates." + c.Name)
-		a, err := c.Expression.CheckAggregated(scope)
-		if err != nil {
-			return &ExpressionError{path, c.Expression.String(), err}
+	for _, call := range j.calls {
+		if call.Argument != nil {
+			arguments = append(arguments, arrow.Field{Type: call.Argument.Type()})
 		}
-		j.aggregates = append(j.aggregates, compiledColumn{c.Name, path, a.Result})
-		j.fields = append(j.fields, arrow.Field{Name: c.Name, Type: a.Result.Type(), Nullable: true})
-		for _, call := range a.Calls {
-			if have[call.Column] {
-				continue
-			}
-			have[call.Column] = true
-			j.calls = append(j.calls, call)
-			made := aggregate.Call{Function: call.Function}
-			if call.Argument != nil {
-				made.Argument = call.Argument.Type()
-				arguments = append(arguments, arrow.Field{Type: made.Argument})
-			}
-			j.set = append(j.set, made)
-			results = append(results, arrow.Field{Name: call.Column, Type: call.Type, Nullable: true})
-		}
+		results = append(results, arrow.Field{Name: call.Column, Type: call.Type, Nullable: true})
 	}
 	j.right, j.values = rightSchema(arguments), arrow.NewSchema(results, nil)
 	return nil

@@ -3,11 +3,9 @@ package fact
 import (
 	"bytes"
 	"crypto/md5"
-	"fmt"
 	"slices"
 
-	"github.com/calvelake/calve/runtime/record/keyvalue"
-	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // kept is what is kept of a fact.
@@ -17,7 +15,7 @@ type kept struct {
 	joins      []joined
 	foreign    []reference
 	deleted    []byte // of a staging model: the order of the newest deletion, nil for none
-	deletion   stamp
+	deletion   upstream.Stamp
 	visible    bool           // the table has its row
 	hash       [md5.Size]byte // of that row
 }
@@ -54,15 +52,8 @@ type joined struct {
 	known  bool
 	group  []byte // whose rows match, nil if none can
 	within span
-	values []byte // a row of join.values
-	newest stamp  // of the rows that match
-}
-
-// stamp is the time of a record, and when it was polled.
-type stamp struct{ recorded, ingested int64 }
-
-func (s stamp) max(o stamp) stamp {
-	return stamp{max(s.recorded, o.recorded), max(s.ingested, o.ingested)}
+	values []byte         // a row of join.values
+	newest upstream.Stamp // of the rows that match
 }
 
 // shown is the version that the fact shows, nil for none.
@@ -129,21 +120,11 @@ func (p *Program) inherit(later, earlier *version) error {
 	if len(columns) == 0 {
 		return nil
 	}
-	rows, err := rowcodec.Batch(p.base, [][]byte{later.row, earlier.row}, p.mem)
-	if err != nil {
-		return fmt.Errorf("%w: %w", keyvalue.ErrCorrupt, err)
+	row, err := upstream.Filling{Schema: p.base, Row: later.row, Other: earlier.row}.Fill(p.mem, func(column int) bool { return slices.Contains(columns, column) })
+	if err == nil {
+		later.row = row
 	}
-	defer rows.Release()
-	var row []byte
-	for i := range rows.Columns() {
-		from := 0
-		if slices.Contains(columns, i) {
-			from = 1
-		}
-		row = rowcodec.AppendRow(row, rows.Columns()[i:i+1], from)
-	}
-	later.row = row
-	return nil
+	return err
 }
 
 // replace takes the latest row of a keyed model.

@@ -8,9 +8,13 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/eventtime"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // lefts is the rows of the input, as facts are made of them.
@@ -45,10 +49,9 @@ func (l *lefts) fill(k *kept, row int, order []byte) {
 	}
 }
 
-// newLefts computes what is computed of rows as they come. fault is told of rows
-// for which that fails.
-func (o *Operator) newLefts(rows arrow.RecordBatch, fault func(row int, c *compiledColumn, message string)) (*lefts, error) {
-	columns, err := columnsOf(rows, o.base.Fields())
+// newLefts computes what is computed of rows as they come.
+func (o *Operator) newLefts(rows arrow.RecordBatch, fault projection.Fault) (*lefts, error) {
+	columns, err := upstream.Columns(rows, o.base.Fields())
 	if err != nil {
 		return nil, err
 	}
@@ -64,36 +67,31 @@ func (o *Operator) newLefts(rows arrow.RecordBatch, fault func(row int, c *compi
 	return l, nil
 }
 
-func (l *lefts) eval(o *Operator, c *compiledColumn, rows arrow.RecordBatch, fault func(row int, c *compiledColumn, message string)) (arrow.Array, error) {
-	values, faults, err := c.Eval(rows, o.mem)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.path, err)
+func (l *lefts) eval(o *Operator, c *projection.Compiled, rows arrow.RecordBatch, fault projection.Fault) (arrow.Array, error) {
+	values, err := c.Compute(rows, o.mem, fault)
+	if err == nil {
+		l.owned = append(l.owned, values)
 	}
-	l.owned = append(l.owned, values)
-	for _, f := range faults {
-		fault(f.Row, c, f.Message)
-	}
-	return values, nil
+	return values, err
 }
 
 // check computes what depends on the rows alone, so that the record at fault is at
 // hand: in the end it is computed of what is kept.
-func (l *lefts) check(o *Operator, rows arrow.RecordBatch, fault func(row int, c *compiledColumn, message string)) error {
+func (l *lefts) check(o *Operator, rows arrow.RecordBatch, fault projection.Fault) error {
 	if o.where != nil {
 		if _, err := l.eval(o, o.where, rows, fault); err != nil {
 			return err
 		}
 	}
-	fields, columns := rows.Schema().Fields(), rows.Columns()
+	seen := projection.RowsOf(rows)
 	for _, i := range o.early {
-		seen := newBatch(arrow.NewSchema(fields, nil), columns, l.rows)
-		values, err := l.eval(o, &o.derive[i], seen, fault)
-		seen.Release()
+		batch := seen.Batch()
+		values, err := l.eval(o, &o.derive[i], batch, fault)
+		batch.Release()
 		if err != nil {
 			return err
 		}
-		fields = append(fields[:len(fields):len(fields)], arrow.Field{Name: o.derive[i].name, Type: values.DataType(), Nullable: true})
-		columns = append(columns[:len(columns):len(columns)], values)
+		seen.Add(o.derive[i].Field(), values)
 	}
 	return nil
 }
@@ -102,35 +100,31 @@ func (l *lefts) check(o *Operator, rows arrow.RecordBatch, fault func(row int, c
 type leftRows struct {
 	*taking
 	*lefts
-	ops       *array.String // nil without change columns
-	sequences *array.String
-	changedAt *array.Timestamp
-	missing   *array.List
-	orders    []byte
+	changes upstream.Changes
+	stamps  upstream.Stamps
+	orders  []byte
 }
 
 // lefts takes rows as those of facts.
 func (t *taking) lefts() error {
-	fault := func(row int, c *compiledColumn, message string) {
-		t.refuse(row, record.CodeExpression, c.name, c.path+": "+message)
-	}
-	var deleted func(row int) bool
 	l := &leftRows{taking: t}
-	if err := l.changes(); err != nil {
+	var err error
+	if l.changes, err = upstream.ChangesOf(t.spec.From, t.Rows); err != nil {
 		return err
 	}
-	deleted = l.isDelete
-	some := func(row int, c *compiledColumn, message string) {
-		if !deleted(row) {
-			fault(row, c, message)
+	if l.stamps, err = upstream.StampsOf(t.Rows); err != nil {
+		return err
+	}
+	fault := func(row int, c *projection.Compiled, message string) {
+		if !l.changes.IsDelete(row) {
+			t.Refuse(row, record.CodeExpression, c.Name, c.Path+": "+message)
 		}
 	}
-	var err error
-	if l.lefts, err = t.newLefts(t.rows, some); err != nil {
+	if l.lefts, err = t.newLefts(t.Rows, fault); err != nil {
 		return err
 	}
 	defer l.lefts.release()
-	if err := l.lefts.check(t.Operator, t.rows, some); err != nil {
+	if err := l.lefts.check(t.Operator, t.Rows, fault); err != nil {
 		return err
 	}
 	l.judge()
@@ -149,47 +143,30 @@ func (t *taking) lefts() error {
 	return nil
 }
 
-// changes finds the change columns.
-func (l *leftRows) changes() error {
-	if !l.Program.changes {
-		return nil
-	}
-	columns, err := columnsOf(l.taking.rows, record.ChangeFields())
-	if err != nil {
-		return err
-	}
-	l.ops, l.changedAt = columns[0].(*array.String), columns[1].(*array.Timestamp)
-	l.sequences, l.missing = columns[2].(*array.String), columns[3].(*array.List)
-	return nil
-}
-
-func (l *leftRows) isDelete(row int) bool { return l.ops != nil && l.ops.Value(row) == "d" }
-
 // judge refuses rows without a key or a time. A deletion may have no time.
 func (l *leftRows) judge() {
-	for row := range l.lefts.rows {
+	for row := range l.rows {
 		if i := anyNull(l.key, row); i >= 0 {
 			name := l.spec.Grain[i]
-			l.refuse(row, record.CodeNullKey, name, fmt.Sprintf("grain column %s is null: the row belongs to no fact", name))
+			l.Refuse(row, record.CodeNullKey, name, fmt.Sprintf("grain column %s is null: the row belongs to no fact", name))
 		}
-		if name := l.spec.EventTime; l.columns[l.eventTime].IsNull(row) && !l.isDelete(row) {
-			l.refuse(row, record.CodeNullEventTime, name, fmt.Sprintf("event time %s is null: the fact has no time", name))
+		if name := l.spec.EventTime; l.columns[l.eventTime].IsNull(row) && !l.changes.IsDelete(row) {
+			l.Refuse(row, record.CodeNullEventTime, name, fmt.Sprintf("event time %s is null: the fact has no time", name))
 		}
 	}
 }
 
 // keys are those of the rows that are taken; with append each has its own.
 func (l *leftRows) keys() [][]byte {
-	keys := encode(l.key, l.lefts.rows, func(row int) bool {
-		_, refused := l.refused[row]
-		return refused || l.isDelete(row) && l.spec.OnDelete == DeleteIgnore
+	keys := encode(l.key, l.rows, func(row int) bool {
+		return l.IsRefused(row) || l.changes.IsDelete(row) && l.spec.OnDelete == DeleteIgnore
 	})
 	if !l.appended {
 		return keys
 	}
 	for row, key := range keys {
 		if key != nil {
-			keys[row] = l.position(key[:len(key):len(key)], row)
+			keys[row] = l.AppendPosition(key[:len(key):len(key)], row)
 		}
 	}
 	return keys
@@ -198,55 +175,40 @@ func (l *leftRows) keys() [][]byte {
 // order is where a row belongs among those of its grain.
 func (l *leftRows) order(row int) []byte {
 	from := len(l.orders)
-	if l.ops == nil {
-		l.orders = keyvalue.AppendTime(l.orders, int64(l.columns[l.eventTime].(*array.Timestamp).Value(row)))
-	} else {
-		if l.sequences.IsValid(row) {
-			l.orders = append(l.orders, l.sequences.Value(row)...)
+	at := int64(l.columns[l.eventTime].(*array.Timestamp).Value(row))
+	if l.spec.From.HasChanges() {
+		l.orders = l.changes.AppendSequence(l.orders, row)
+		var known bool
+		if at, known = l.changes.MadeAt(row); !known {
+			at = record.NoTime
 		}
-		l.orders = append(l.orders, 0)
-		at := int64(record.NoTime)
-		if l.changedAt.IsValid(row) {
-			at = int64(l.changedAt.Value(row))
-		}
-		l.orders = keyvalue.AppendTime(l.orders, at)
 	}
-	l.orders = l.position(l.orders, row)
+	l.orders = l.AppendPosition(keyvalue.AppendTime(l.orders, at), row)
 	return l.orders[from:len(l.orders):len(l.orders)]
 }
 
 // take gives a row to its fact.
 func (l *leftRows) take(e *entry, row int) error {
 	order := l.order(row)
-	if l.isDelete(row) && !l.appended {
+	if l.changes.IsDelete(row) && !l.appended {
 		if bytes.Compare(order, e.deleted) > 0 {
-			e.deleted, e.deletion = order, l.stamp(row)
+			e.deleted, e.deletion = order, l.stamps.Of(row)
 		}
 		return nil
 	}
 	if why := l.late(e, row); why != "" {
-		l.refuse(row, record.CodeLate, l.spec.EventTime, why)
+		l.Refuse(row, record.CodeLate, l.spec.EventTime, why)
 		return nil
 	}
 	l.fill(&e.kept, row, order)
-	return l.put(&e.kept, version{order: order, row: l.row(row), gone: l.isDelete(row), holes: l.holes(row)})
-}
-
-func (l *leftRows) stamp(row int) stamp {
-	return stamp{int64(l.columns[l.recordedAt].(*array.Timestamp).Value(row)), int64(l.columns[l.ingestedAt].(*array.Timestamp).Value(row))}
+	return l.put(&e.kept, version{order: order, row: l.row(row), gone: l.changes.IsDelete(row), holes: l.holes(row)})
 }
 
 // holes are the columns that a change does not carry.
 func (l *leftRows) holes(row int) []hole {
-	if l.missing == nil || l.missing.IsNull(row) {
-		return nil
-	}
-	names := l.missing.ListValues().(*array.String)
 	var holes []hole
-	for i, end := l.missing.ValueOffsets(row); i < end; i++ {
-		if at := l.base.FieldIndices(names.Value(int(i))); len(at) == 1 {
-			holes = append(holes, hole{column: at[0]})
-		}
+	for _, column := range l.changes.Holes(row, l.base) {
+		holes = append(holes, hole{column: column})
 	}
 	return holes
 }
@@ -259,42 +221,32 @@ func (l *leftRows) late(e *entry, row int) string {
 			continue
 		}
 		from, to := int64(l.columns[j.from].(*array.Timestamp).Value(row)), int64(l.columns[j.to].(*array.Timestamp).Value(row))
-		if after(from, l.lateness) > l.watermark || to < from {
+		if eventtime.After(from, l.lateness) > l.watermark || to < from {
 			continue
 		}
 		if have := &e.joins[i]; have.known && have.within.from <= from && bytes.Equal(have.group, groupOf(nil, i, rowcodec.AppendRow(nil, key, row))) {
 			continue
 		}
-		by := time.Duration(l.watermark-after(from, l.lateness)) * time.Microsecond
+		by := time.Duration(l.watermark-eventtime.After(from, l.lateness)) * time.Microsecond
 		return fmt.Sprintf("%s %s is late by %s: the watermark is at %s, and rows of %s are kept for %s to be joined; calve reconcile --model %s takes it in; raise allowed_lateness where many are late",
-			j.spec.Within.From, timeText(from), by, timeText(l.watermark), j.spec.To.Model, l.spec.Lateness, l.spec.Model)
+			j.spec.Within.From, eventtime.Text(from), by, eventtime.Text(l.watermark), j.spec.To.Name, l.spec.Lateness, l.spec.Model)
 	}
 	return ""
-}
-
-func timeText(us int64) string { return time.UnixMicro(us).UTC().Format(time.RFC3339Nano) }
-
-// after is a time later by a span, and the last one where there is none.
-func after(t, span int64) int64 {
-	if sum := t + span; sum >= t {
-		return sum
-	}
-	return always.to
 }
 
 // followLefts takes the changes of a keyed model as those of facts. A row with a
 // null in the grain, as that of an unknown member, is of no fact.
 func (o *Operator) followLefts(changes record.Changelog) error {
-	columns, err := columnsOf(changes.Rows, o.base.Fields())
+	columns, err := upstream.Columns(changes.Rows, o.base.Fields())
 	if err != nil {
 		return err
 	}
 	grain := pick(columns, o.grain)
 	isNone := func(row int) bool { return anyNull(grain, row) >= 0 }
 	var failed error
-	l, err := o.newLefts(changes.Rows, func(row int, c *compiledColumn, message string) {
+	l, err := o.newLefts(changes.Rows, func(row int, c *projection.Compiled, message string) {
 		if failed == nil && changes.Ops[row] != record.OpDelete && !isNone(row) {
-			failed = fmt.Errorf("%s cannot be computed for a row: %s; mend the expression, and start again", c.path, message)
+			failed = fmt.Errorf("%s cannot be computed for a row: %s; mend the expression, and start again", c.Path, message)
 		}
 	})
 	if err != nil {
@@ -327,14 +279,14 @@ func (o *Operator) followLefts(changes record.Changelog) error {
 			if old != nil {
 				old.remove(ids[row], o.spec.OnDelete == DeleteSoft)
 			}
-			o.moved[string(spaced(spaceSources, ids[row]))] = nil
+			o.moved[string(keyspace.Key(spaceSources, ids[row]))] = nil
 			continue
 		}
 		if old != nil && old != now { // the row is of another grain now, or of none
 			old.remove(ids[row], false)
 		}
 		if old != now {
-			o.moved[string(spaced(spaceSources, ids[row]))] = keys[row]
+			o.moved[string(keyspace.Key(spaceSources, ids[row]))] = keys[row]
 		}
 		if now != nil {
 			l.follow(o, now, row, ids[row])
@@ -359,7 +311,7 @@ func none(int) bool { return false }
 func (o *Operator) former(ids [][]byte) ([][]byte, error) {
 	names := make([][]byte, len(ids))
 	for i, id := range ids {
-		names[i] = spaced(spaceSources, id)
+		names[i] = keyspace.Key(spaceSources, id)
 	}
 	return o.whereabouts(names)
 }

@@ -8,9 +8,11 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/calvelake/calve/runtime/aggregate"
-	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/eventtime"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // matchRows is how many rows to be joined are read at once.
@@ -18,7 +20,7 @@ const matchRows = 8 << 10
 
 // closed tells whether nothing can come into a range any more.
 func (e *ending) closed(j *join, within span) bool {
-	return j.staging && after(within.to, e.lateness) <= e.watermark
+	return j.staging && eventtime.After(within.to, e.lateness) <= e.watermark
 }
 
 // join finds out what a join gives to facts.
@@ -39,9 +41,9 @@ func (e *ending) join(j *join, b *rowBuilder) error {
 	}
 	m.set.Reset()
 	m.set.Grow(len(m.rows))
-	m.newest, m.first = make([]stamp, len(m.rows)), make([][]byte, len(m.rows))
+	m.newest, m.first = make([]upstream.Stamp, len(m.rows)), make([][]byte, len(m.rows))
 	for i := range m.newest {
-		m.newest[i] = noStamp
+		m.newest[i] = upstream.NoStamp
 	}
 	for slot, row := range m.rows {
 		if err := m.scan(slot, b.list[row].kept.joins[j.index]); err != nil {
@@ -56,7 +58,7 @@ func (e *ending) join(j *join, b *rowBuilder) error {
 
 // wanted is whose rows a fact is joined to.
 func (e *ending) wanted(j *join, b *rowBuilder, key []arrow.Array, row int) joined {
-	want := joined{known: true, within: always, newest: noStamp}
+	want := joined{known: true, within: always, newest: upstream.NoStamp}
 	if anyNull(key, row) >= 0 {
 		return want
 	}
@@ -79,7 +81,7 @@ func (e *ending) stays(j *join, have *joined, within span) bool {
 		return true
 	}
 	if e.closed(j, have.within) {
-		return have.within == within || after(within.from, e.lateness) <= e.watermark
+		return have.within == within || eventtime.After(within.from, e.lateness) <= e.watermark
 	}
 	if have.within != within {
 		return false
@@ -95,7 +97,7 @@ type matching struct {
 	set     *aggregate.Set
 	builder *rowBuilder
 	rows    []int // of the builder, by slot
-	newest  []stamp
+	newest  []upstream.Stamp
 	first   [][]byte // copy: the values of the first row that matches
 	rights  [][]byte // rows to be joined that were read
 	slots   []int32
@@ -109,7 +111,7 @@ func (m *matching) scan(slot int, want joined) error {
 	if want.group == nil {
 		return nil
 	}
-	prefix := spaced(spaceRights, want.group)
+	prefix := keyspace.Key(spaceRights, want.group)
 	from, to := keyvalue.AppendTime(prefix[:len(prefix):len(prefix)], want.within.from), keyvalue.Behind(prefix)
 	if want.within.to < always.to {
 		to = keyvalue.AppendTime(prefix[:len(prefix):len(prefix)], want.within.to+1)
@@ -128,7 +130,7 @@ func (m *matching) scan(slot int, want joined) error {
 		return true, m.flush()
 	})
 	if err != nil {
-		return fmt.Errorf("read rows of %s: %w", m.join.spec.To.Model, err)
+		return fmt.Errorf("read rows of %s: %w", m.join.spec.To.Name, err)
 	}
 	return nil
 }
@@ -144,9 +146,9 @@ func (m *matching) flush() error {
 	}
 	defer rows.Release()
 	n := int(rows.NumCols())
-	recorded, ingested := rows.Column(n-2).(*array.Timestamp), rows.Column(n-1).(*array.Timestamp)
+	stamps := upstream.NewStamps(rows.Column(n-2), rows.Column(n-1))
 	for i, slot := range m.slots {
-		m.newest[slot] = m.newest[slot].max(stampOf(recorded, ingested, i))
+		m.newest[slot] = m.newest[slot].Max(stamps.Of(i))
 		if len(m.join.spec.Copy) > 0 && m.first[slot] == nil {
 			m.first[slot] = rowcodec.AppendRow(nil, rows.Columns()[:n-2], i)
 		}
@@ -191,6 +193,3 @@ func (m *matching) settle() error {
 	}
 	return nil
 }
-
-// noStamp is that of no record.
-var noStamp = stamp{record.NoTime, record.NoTime}

@@ -32,22 +32,22 @@ func (w *world) want() []string {
 
 // compareOrder compares where rows belong among those of their grain.
 func compareOrder(a, b *left) int {
-	if a.changes == nil {
-		return cmp.Or(cmp.Compare(a.values[1].(int64), b.values[1].(int64)), cmp.Compare(a.offset, b.offset))
+	if a.Changes == nil {
+		return cmp.Or(cmp.Compare(a.Values[1].(int64), b.Values[1].(int64)), cmp.Compare(a.Offset, b.Offset))
 	}
 	sequence := func(l *left) string {
-		if l.changes[2] == nil {
+		if l.Changes[2] == nil {
 			return ""
 		}
-		return l.changes[2].(string)
+		return l.Changes[2].(string)
 	}
 	at := func(l *left) int64 {
-		if l.changes[1] == nil {
+		if l.Changes[1] == nil {
 			return -1
 		}
-		return l.changes[1].(int64)
+		return l.Changes[1].(int64)
 	}
-	return cmp.Or(strings.Compare(sequence(a), sequence(b)), cmp.Compare(at(a), at(b)), cmp.Compare(a.offset, b.offset))
+	return cmp.Or(strings.Compare(sequence(a), sequence(b)), cmp.Compare(at(a), at(b)), cmp.Compare(a.Offset, b.Offset))
 }
 
 // shown is the rows of the facts, not joined.
@@ -58,9 +58,9 @@ func (w *world) shown() []row {
 	grains := map[string][]*left{}
 	for i := range w.lefts {
 		l := &w.lefts[i]
-		id := l.values[0].(string)
+		id := l.Values[0].(string)
 		if w.v.append {
-			id += fmt.Sprint(l.offset)
+			id += fmt.Sprint(l.Offset)
 		}
 		grains[id] = append(grains[id], l)
 	}
@@ -74,24 +74,24 @@ func (w *world) shown() []row {
 			if l.op == "d" && !w.v.append {
 				if !w.v.ignore {
 					r.deleted = true
-					r.recorded, r.ingested = max(own, 1000+l.offset), 5000
+					r.recorded, r.ingested = max(own, 1000+l.Offset), 5000
 				}
 				continue
 			}
 			found = true
 			if !l.missing {
-				amount = l.values[5]
+				amount = l.Values[5]
 			}
-			r.values = slices.Clone(l.values)
+			r.values = slices.Clone(l.Values)
 			r.values[5] = amount
 			r.deleted = l.op == "d"
-			own = 1000 + l.offset
+			own = 1000 + l.Offset
 			r.recorded, r.ingested = own, 5000
-			if l.values[6] == "paid" && r.paidAt == nil {
-				r.paidAt = l.values[1]
+			if l.Values[6] == "paid" && r.paidAt == nil {
+				r.paidAt = l.Values[1]
 			}
-			if l.values[6] == "paid" && r.paid == nil {
-				r.paid = l.values[5]
+			if l.Values[6] == "paid" && r.paid == nil {
+				r.paid = l.Values[5]
 			}
 		}
 		if found && (!r.deleted || w.v.soft) {
@@ -161,18 +161,18 @@ func (w *world) readings(r *row) matched {
 	}
 	var in []*left
 	for _, right := range w.rights {
-		if right.values[0] == r.values[2] && right.values[1] != nil && right.values[1].(int64) >= r.values[3].(int64) && right.values[1].(int64) <= r.values[4].(int64) {
-			in = append(in, &left{stagingRow: right})
+		if right.Values[0] == r.values[2] && right.Values[1] != nil && right.Values[1].(int64) >= r.values[3].(int64) && right.Values[1].(int64) <= r.values[4].(int64) {
+			in = append(in, &left{Row: right})
 		}
 	}
 	slices.SortFunc(in, compareOrder)
 	for _, right := range in {
 		m.rows++
-		r.recorded, r.ingested = max(r.recorded, 1000+right.offset), max(r.ingested, 5000)
-		if right.values[2] == nil {
+		r.recorded, r.ingested = max(r.recorded, 1000+right.Offset), max(r.ingested, 5000)
+		if right.Values[2] == nil {
 			continue
 		}
-		rate := right.values[2].(int64)
+		rate := right.Values[2].(int64)
 		if m.rated++; m.first == nil {
 			m.first = rate
 		}

@@ -1,19 +1,19 @@
 package fact
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/calvelake/calve/runtime/aggregate"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // Operator makes facts of rows. An epoch is calls of Take and Follow and one of
@@ -104,18 +104,19 @@ func (o *Operator) Take(_ context.Context, model string, batch record.Batch, wat
 	if err := o.ready(watermark); err != nil {
 		return nil, err
 	}
-	t, err := o.newTaking(batch, watermark)
+	rows, err := upstream.NewBatch(batch, o.mem)
 	if err != nil {
 		return nil, fmt.Errorf("fact %s: %w", o.spec.Model, err)
 	}
-	defer t.release()
+	defer rows.Release()
+	t := &taking{o, rows, watermark}
 	read := false
-	if o.spec.From.Model == model && o.spec.From.Key == nil {
+	if o.spec.From.Name == model && !o.spec.From.IsKeyed() {
 		read = true
 		err = t.lefts()
 	}
 	for _, j := range o.joins {
-		if j.staging && j.spec.To.Model == model && err == nil {
+		if j.staging && j.spec.To.Name == model && err == nil {
 			read = true
 			err = t.rights(j)
 		}
@@ -126,7 +127,7 @@ func (o *Operator) Take(_ context.Context, model string, batch record.Batch, wat
 	if err != nil {
 		return nil, fmt.Errorf("fact %s: take rows of %s: %w", o.spec.Model, model, err)
 	}
-	return t.rejects(), nil
+	return t.Rejects(), nil
 }
 
 // Follow adds what an epoch changed in the rows of a keyed model: to the facts,
@@ -140,12 +141,12 @@ func (o *Operator) Follow(_ context.Context, model string, changes record.Change
 	}
 	read := false
 	var err error
-	if o.spec.From.Model == model && o.spec.From.Key != nil {
+	if o.spec.From.Name == model && o.spec.From.IsKeyed() {
 		read = true
 		err = o.followLefts(changes)
 	}
 	for _, j := range o.joins {
-		if !j.staging && j.spec.To.Model == model && err == nil {
+		if !j.staging && j.spec.To.Name == model && err == nil {
 			read = true
 			err = o.followRights(j, changes)
 		}
@@ -162,82 +163,8 @@ func (o *Operator) Follow(_ context.Context, model string, changes record.Change
 // taking is one call of Take.
 type taking struct {
 	*Operator
-	batch     record.Batch
-	rows      arrow.RecordBatch // with change and position columns
+	*upstream.Batch
 	watermark int64
-	ordinals  []int32
-	refused   map[int]record.Reject // by row
-}
-
-func (o *Operator) newTaking(batch record.Batch, watermark int64) (*taking, error) {
-	rows, err := record.WithPositions(batch, o.mem)
-	if err != nil {
-		return nil, err
-	}
-	return &taking{Operator: o, batch: batch, rows: rows, watermark: watermark, ordinals: batch.RowOrdinals(), refused: map[int]record.Reject{}}, nil
-}
-
-func (t *taking) release() { t.rows.Release() }
-
-// refuse makes a reject of a row, unless it is one.
-func (t *taking) refuse(row int, code, column, message string) {
-	if _, is := t.refused[row]; is {
-		return
-	}
-	t.refused[row] = record.Reject{Record: t.batch.Records[row], OfRow: true, Row: t.ordinals[row], Code: code, Column: column, Message: message}
-}
-
-func (t *taking) rejects() []record.Reject {
-	rows := make([]int, 0, len(t.refused))
-	for row := range t.refused {
-		rows = append(rows, row)
-	}
-	slices.SortFunc(rows, func(a, b int) int { return cmp.Compare(a, b) })
-	var out []record.Reject
-	for _, row := range rows {
-		out = append(out, t.refused[row])
-	}
-	return out
-}
-
-// position writes where a row comes from: of one topic and partition in the order
-// of the bytes.
-func (t *taking) position(to []byte, row int) []byte {
-	s := t.batch.Source
-	to = append(append(to, s.Topic...), 0)
-	to = appendNumber(to, uint64(uint32(s.Partition)), 4)
-	to = appendNumber(to, uint64(s.Records[t.batch.Records[row]].Offset), 8)
-	return appendNumber(to, uint64(uint32(t.ordinals[row])), 4)
-}
-
-func appendNumber(to []byte, n uint64, size int) []byte {
-	for i := size - 1; i >= 0; i-- {
-		to = append(to, byte(n>>(8*i)))
-	}
-	return to
-}
-
-// column is a column of a batch, by name and type.
-func column(rows arrow.RecordBatch, f arrow.Field) (arrow.Array, error) {
-	at := rows.Schema().FieldIndices(f.Name)
-	if len(at) != 1 {
-		return nil, fmt.Errorf("BUG: the rows have %d columns %s", len(at), f.Name)
-	}
-	if c := rows.Column(at[0]); arrow.TypeEqual(c.DataType(), f.Type) {
-		return c, nil
-	}
-	return nil, fmt.Errorf("BUG: column %s is %s, the fact was compiled for %s", f.Name, rows.Column(at[0]).DataType(), f.Type)
-}
-
-func columnsOf(rows arrow.RecordBatch, fields []arrow.Field) ([]arrow.Array, error) {
-	all := make([]arrow.Array, len(fields))
-	for i, f := range fields {
-		var err error
-		if all[i], err = column(rows, f); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
 }
 
 func pick(columns []arrow.Array, at []int) []arrow.Array {
@@ -281,7 +208,7 @@ func (o *Operator) hold(keys [][]byte) ([]*entry, error) {
 		if !ok {
 			e = &entry{key: string(key), kept: o.newKept()}
 			o.entries[e.key] = e
-			fresh, names = append(fresh, e), append(names, spaced(spaceFacts, key))
+			fresh, names = append(fresh, e), append(names, keyspace.Key(spaceFacts, key))
 		}
 		out[i] = e
 	}
@@ -319,8 +246,4 @@ func encode(columns []arrow.Array, rows int, leftOut func(row int) bool) [][]byt
 		out[row] = data[from:len(data):len(data)]
 	}
 	return out
-}
-
-func newBatch(schema *arrow.Schema, columns []arrow.Array, rows int) arrow.RecordBatch {
-	return array.NewRecordBatch(schema, columns, int64(rows))
 }

@@ -11,8 +11,11 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/calvelake/calve/runtime/projection/projectiontest"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
+	"github.com/calvelake/calve/runtime/record/recordtest"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // variant is a kind of fact that the random tests run.
@@ -52,7 +55,7 @@ func (v variant) spec(t testing.TB) Spec {
 	spec := ordersSpec(t)
 	spec.From = staging("stg_orders", orderFields(), v.changes)
 	if v.keyed {
-		spec.From = Input{"int_orders", keyedOrders(), []string{"row_id"}}
+		spec.From = upstream.Model{Name: "int_orders", Schema: keyedOrders(), Key: []string{"row_id"}}
 		spec.Milestones = nil // of the states between epochs, which depend on epochs
 		spec.Columns = slices.DeleteFunc(spec.Columns, func(name string) bool { return strings.HasPrefix(name, "paid") })
 	}
@@ -74,7 +77,7 @@ func (v variant) spec(t testing.TB) Spec {
 		spec.Joins, spec.Derive, spec.Columns = nil, spec.Derive[:1], aloneColumns
 	}
 	if v.where {
-		spec.Where = parsed(t, "amount > 2")
+		spec.Where = projectiontest.Parse(t, "amount > 2")
 	}
 	return spec
 }
@@ -83,12 +86,12 @@ func (v variant) spec(t testing.TB) Spec {
 var aloneColumns = []string{"user", "began", "ended", "amount", "status", "gross"}
 
 func keyedOrders() *arrow.Schema {
-	return keyedFields(append([]arrow.Field{{Name: "row_id", Type: arrow.BinaryTypes.String}}, orderFields()...)...)
+	return recordtest.KeyedSchema(append([]arrow.Field{{Name: "row_id", Type: arrow.BinaryTypes.String}}, orderFields()...)...)
 }
 
 // left is a row of the facts' input.
 type left struct {
-	stagingRow
+	recordtest.Row
 	op      string // of changes
 	missing bool   // amount is not carried
 }
@@ -98,7 +101,7 @@ type world struct {
 	v      variant
 	r      *rand.Rand
 	lefts  []left
-	rights []stagingRow
+	rights []recordtest.Row
 	// What was delivered, in order of delivery.
 	users    map[string][]any
 	keyed    map[string][]any    // rows of the keyed input
@@ -125,18 +128,18 @@ func (w *world) leftValues() []any {
 func newWorld(v variant, seed uint64) *world {
 	w := &world{v: v, r: rand.New(rand.NewPCG(seed, 7)), users: map[string][]any{}, keyed: map[string][]any{}, gone: map[[2]string][]any{}, several: seed%2 == 0}
 	for i := range w.r.IntN(14) {
-		l := left{stagingRow: stagingRow{values: w.leftValues(), topic: "orders", offset: int64(i)}, op: "c"}
+		l := left{Row: recordtest.Row{Values: w.leftValues(), Topic: "orders", Offset: int64(i)}, op: "c"}
 		if v.changes {
 			l.op = []string{"c", "u", "u", "d", "r"}[w.r.IntN(5)]
 			missing := []string{}
 			if l.missing = l.op == "u" && w.r.IntN(2) == 0; l.missing {
 				missing = []string{"amount", "other"}
-				l.values[5] = nil
+				l.Values[5] = nil
 			}
 			if l.op == "d" && !v.append {
-				l.values[1], l.values[5] = nil, nil
+				l.Values[1], l.Values[5] = nil, nil
 			}
-			l.changes = []any{l.op, maybe(w.r, w.r.Int64N(50)), maybe(w.r, fmt.Sprintf("%03d", w.r.IntN(30))), missing}
+			l.Changes = []any{l.op, maybe(w.r, w.r.Int64N(50)), maybe(w.r, fmt.Sprintf("%03d", w.r.IntN(30))), missing}
 		}
 		w.lefts = append(w.lefts, l)
 	}
@@ -164,21 +167,21 @@ const worldLateness = 100
 
 // epochs delivers everything in some order and in some epochs, at watermarks at
 // which nothing is late.
-func (w *world) run(t *testing.T) table {
-	spec, s, tb := w.v.spec(t), keyvaluetest.New(), table{}
+func (w *world) run(t *testing.T) recordtest.Table {
+	spec, s, tb := w.v.spec(t), keyvaluetest.New(), recordtest.Table{}
 	o := openReferring(t, spec, s, asDimensions(w.dims))
 	type item struct {
 		limit   int64
 		left    *left
-		right   *stagingRow
+		right   *recordtest.Row
 		version *dimensionChange
 	}
 	var items []item
 	for i := range w.lefts {
-		items = append(items, item{limit: limit(w.lefts[i].values[3]), left: &w.lefts[i]})
+		items = append(items, item{limit: limit(w.lefts[i].Values[3]), left: &w.lefts[i]})
 	}
 	for i := range w.rights {
-		items = append(items, item{limit: limit(w.rights[i].values[1]), right: &w.rights[i]})
+		items = append(items, item{limit: limit(w.rights[i].Values[1]), right: &w.rights[i]})
 	}
 	for i := range w.versions {
 		items = append(items, item{limit: w.versions[i].limit, version: &w.versions[i]})
@@ -216,7 +219,7 @@ func (w *world) run(t *testing.T) table {
 				}
 				model, fields, row := "stg_readings", readingFields(), i.right
 				if i.left != nil {
-					model, fields, row = "stg_orders", orderFields(), &i.left.stagingRow
+					model, fields, row = "stg_orders", orderFields(), &i.left.Row
 				}
 				if i.left != nil && w.v.keyed {
 					continue
@@ -251,7 +254,7 @@ func (w *world) run(t *testing.T) table {
 			}
 			follow(t, o, "int_orders", keyedOrders(), watermark, w.keyedChanges(rows)...)
 			for _, l := range w.late {
-				items = append(items, item{limit: limit(l.values[3]), left: l})
+				items = append(items, item{limit: limit(l.Values[3]), left: l})
 			}
 			w.late = nil
 		}
@@ -268,7 +271,7 @@ func (w *world) run(t *testing.T) table {
 }
 
 // wantForgotten ends all time, and looks for what is kept.
-func (w *world) wantForgotten(t *testing.T, o *Operator, s *keyvaluetest.Memory, tb table) {
+func (w *world) wantForgotten(t *testing.T, o *Operator, s *keyvaluetest.Memory, tb recordtest.Table) {
 	t.Helper()
 	before := len(tb)
 	for _, d := range w.dims {
@@ -290,11 +293,11 @@ func (w *world) wantForgotten(t *testing.T, o *Operator, s *keyvaluetest.Memory,
 
 // keyedChanges makes changes of a keyed model of rows, one for a key. In one half
 // of the worlds a grain has several rows.
-func (w *world) keyedChanges(rows []*left) []change {
-	var out []change
+func (w *world) keyedChanges(rows []*left) []recordtest.Change {
+	var out []recordtest.Change
 	seen := map[string]bool{}
 	for _, l := range rows {
-		grain := l.values[0].(string)
+		grain := l.Values[0].(string)
 		id := "only " + grain
 		if w.several {
 			id = string(rune('p' + w.r.IntN(5)))
@@ -304,13 +307,13 @@ func (w *world) keyedChanges(rows []*left) []change {
 			continue
 		}
 		seen[id] = true
-		values := append(append([]any{id}, l.values...), 1000+l.offset, int64(5000))
+		values := append(append([]any{id}, l.Values...), 1000+l.Offset, int64(5000))
 		if w.several && w.r.IntN(6) == 0 {
 			values[1] = nil // a row of no fact
 		}
 		before, have := w.keyed[id]
 		if have && w.r.IntN(3) == 0 {
-			out = append(out, change{record.OpDelete, before})
+			out = append(out, recordtest.Change{Op: record.OpDelete, Values: before})
 			delete(w.keyed, id)
 			if grain, is := before[1].(string); is {
 				w.gone[[2]string{id, grain}] = before
@@ -321,7 +324,7 @@ func (w *world) keyedChanges(rows []*left) []change {
 		if have {
 			op = record.OpUpdate
 		}
-		out = append(out, change{op, values})
+		out = append(out, recordtest.Change{Op: op, Values: values})
 		w.keyed[id] = values
 		if values[1] != nil {
 			delete(w.gone, [2]string{id, grain})
@@ -333,8 +336,8 @@ func (w *world) keyedChanges(rows []*left) []change {
 	return out
 }
 
-func (w *world) userChanges() []change {
-	var out []change
+func (w *world) userChanges() []recordtest.Change {
+	var out []recordtest.Change
 	for _, id := range []string{"ann", "bob", "cec"} {
 		if w.r.IntN(3) > 0 {
 			continue
@@ -343,13 +346,13 @@ func (w *world) userChanges() []change {
 		values := []any{id, maybe(w.r, []string{"Bern", "Ulm"}[w.r.IntN(2)]), maybe(w.r, []string{"new", "paid"}[w.r.IntN(2)]), 900 + w.r.Int64N(200), 4000 + w.r.Int64N(2000)}
 		switch {
 		case have && w.r.IntN(3) == 0:
-			out = append(out, change{record.OpDelete, before})
+			out = append(out, recordtest.Change{Op: record.OpDelete, Values: before})
 			delete(w.users, id)
 		case have:
-			out = append(out, change{record.OpUpdate, values})
+			out = append(out, recordtest.Change{Op: record.OpUpdate, Values: values})
 			w.users[id] = values
 		default:
-			out = append(out, change{record.OpCreate, values})
+			out = append(out, recordtest.Change{Op: record.OpCreate, Values: values})
 			w.users[id] = values
 		}
 	}
@@ -361,7 +364,7 @@ func TestAnyOrderAndAnyEpochsGiveTheRowsOfBruteForce(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			for seed := range uint64(150) {
 				w := newWorld(v, seed)
-				got := w.run(t).texts()
+				got := w.run(t).Texts()
 				for _, row := range got {
 					if keys := w.dangling(row); v.foreign && len(keys) > 0 {
 						t.Fatalf("seed %d: no dimension has %q", seed, keys)

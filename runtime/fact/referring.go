@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/calvelake/calve/runtime/record/eventtime"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 )
 
 // memberOf is a member that a foreign key refers to, nil for none.
@@ -18,7 +20,7 @@ func memberOf(foreign int, member []byte) []byte {
 
 // mayMove tells whether a change of a dimension may still change a foreign key.
 func (e *ending) mayMove(to reference) bool {
-	return to.member != nil && after(to.until, e.rekey) > e.watermark
+	return to.member != nil && eventtime.After(to.until, e.rekey) > e.watermark
 }
 
 // holdReferring reads the facts whose members are others now than they were at
@@ -52,7 +54,7 @@ func (e *ending) holdReferring() error {
 // eachReferring visits the facts that refer to a member at times from from up to,
 // but without, to. grain may be used during visit only.
 func (o *Operator) eachReferring(member []byte, from, to int64, visit func(at, until int64, grain []byte)) error {
-	prefix := spaced(spaceMembers, member)
+	prefix := keyspace.Key(spaceMembers, member)
 	first := keyvalue.AppendTime(prefix[:len(prefix):len(prefix)], from)
 	end := keyvalue.AppendTime(prefix[:len(prefix):len(prefix)], to)
 	err := o.state.Scan(first, end, func(key, value []byte) (bool, error) {

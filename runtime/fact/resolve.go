@@ -2,12 +2,10 @@ package fact
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/calvelake/calve/runtime/dimension"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
@@ -73,16 +71,6 @@ func (b *rowBuilder) resolve(f *foreign) error {
 // stands tells whether the table is to have a row: others infer no members.
 func (b *rowBuilder) stands(row int) bool { return !b.made.leftOut[row] && !b.made.bad[row] }
 
-// named is a column that was made, by its name.
-func (b *rowBuilder) named(name string) arrow.Array {
-	for i, f := range b.fields {
-		if f.Name == name {
-			return b.columns[i]
-		}
-	}
-	panic("BUG: there is no column " + name)
-}
-
 // versions are the columns of a foreign key to a dimension.
 func (b *rowBuilder) versions(f *foreign) ([]arrow.Array, error) {
 	lookups, rows := b.lookups(f)
@@ -141,9 +129,9 @@ func (b *rowBuilder) copies(f *foreign, rows [][]byte) ([]arrow.Array, error) {
 func (b *rowBuilder) lookups(f *foreign) (lookups []dimension.Lookup, rows []int) {
 	parts := make([]arrow.Array, len(f.spec.On))
 	for i, name := range f.spec.On {
-		parts[i] = b.whole(b.named(name), f.spec.Keys[i])
+		parts[i] = b.whole(b.seen.Find(name), f.spec.Keys[i])
 	}
-	at, event := b.named(f.at).(*array.Timestamp), b.named(b.spec.EventTime).(*array.Timestamp)
+	at, event := b.seen.Find(f.at).(*array.Timestamp), b.seen.Find(b.spec.EventTime).(*array.Timestamp)
 	members := encode(parts, len(b.list), func(row int) bool {
 		return !b.stands(row) || at.IsNull(row) || anyNull(parts, row) >= 0
 	})
@@ -167,42 +155,16 @@ func (b *rowBuilder) whole(column arrow.Array, to arrow.DataType) arrow.Array {
 	if arrow.TypeEqual(column.DataType(), to) {
 		return column
 	}
-	made := wholeOf(column, to, b.mem)
+	made := dimension.CastPart(column, b.mem)
 	b.owned = append(b.owned, made)
 	return made
-}
-
-func wholeOf(column arrow.Array, to arrow.DataType, mem memory.Allocator) arrow.Array {
-	if ints, ok := column.(*array.Int32); ok {
-		made := array.NewInt64Builder(mem)
-		defer made.Release()
-		for i := range ints.Len() {
-			if ints.IsNull(i) {
-				made.AppendNull()
-			} else {
-				made.Append(int64(ints.Value(i)))
-			}
-		}
-		return made.NewArray()
-	}
-	longs := column.(*array.Int64)
-	made := array.NewInt32Builder(mem)
-	defer made.Release()
-	for i := range longs.Len() {
-		if v := longs.Value(i); longs.IsNull(i) || v < math.MinInt32 || v > math.MaxInt32 {
-			made.AppendNull()
-		} else {
-			made.Append(int32(v))
-		}
-	}
-	return made.NewArray()
 }
 
 // days is the column of a foreign key to a calendar.
 func (b *rowBuilder) days(f *foreign) arrow.Array {
 	keys := array.NewInt32Builder(b.mem)
 	defer keys.Release()
-	column := b.named(f.spec.On[0])
+	column := b.seen.Find(f.spec.On[0])
 	for i := range b.list {
 		key := unknownDay
 		if day, ok := dayOf(column, i, f.spec.Calendar); ok {

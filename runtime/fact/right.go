@@ -9,8 +9,11 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/eventtime"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // rights is rows to be joined.
@@ -53,7 +56,7 @@ func (o *Operator) newRights(j *join, rows arrow.RecordBatch, fault func(row int
 		fault(f.Row, record.CodeTooLarge, "", fmt.Sprintf("%s: %s: %s", j.path(".aggregates"), j.calls[f.Call].Column, f.Message))
 	}
 	for _, c := range j.spec.Copy {
-		values, err := column(rows, arrow.Field{Name: c.From, Type: j.values.Field(j.values.FieldIndices(c.Name)[0]).Type})
+		values, err := upstream.Column(rows, arrow.Field{Name: c.From, Type: j.values.Field(j.values.FieldIndices(c.Name)[0]).Type})
 		if err != nil {
 			r.release()
 			return nil, err
@@ -61,7 +64,7 @@ func (o *Operator) newRights(j *join, rows arrow.RecordBatch, fault func(row int
 		r.values = append(r.values, values)
 	}
 	for _, name := range []string{record.ColumnTimestamp, record.ColumnIngestedAt} {
-		values, err := column(rows, arrow.Field{Name: name, Type: record.Timestamptz})
+		values, err := upstream.Times(rows, name)
 		if err != nil {
 			r.release()
 			return nil, err
@@ -75,7 +78,7 @@ func (o *Operator) newRights(j *join, rows arrow.RecordBatch, fault func(row int
 func (r *rights) read(j *join, rows arrow.RecordBatch) error {
 	for _, pair := range j.spec.On {
 		at := j.spec.To.Schema.FieldIndices(pair.Right)[0]
-		c, err := column(rows, j.spec.To.Schema.Field(at))
+		c, err := upstream.Column(rows, j.spec.To.Schema.Field(at))
 		if err != nil {
 			return err
 		}
@@ -84,10 +87,8 @@ func (r *rights) read(j *join, rows arrow.RecordBatch) error {
 	if j.spec.Within == nil {
 		return nil
 	}
-	c, err := column(rows, arrow.Field{Name: j.spec.Within.Time, Type: record.Timestamptz})
-	if err == nil {
-		r.times = c.(*array.Timestamp)
-	}
+	var err error
+	r.times, err = upstream.Times(rows, j.spec.Within.Time)
 	return err
 }
 
@@ -104,25 +105,25 @@ func (r *rights) place(j *join, row int) (group []byte, at int64, ok bool) {
 
 // rights takes rows of a staging model as rows to be joined.
 func (t *taking) rights(j *join) error {
-	r, err := t.newRights(j, t.rows, t.refuse)
+	r, err := t.newRights(j, t.Rows, t.Refuse)
 	if err != nil {
 		return err
 	}
 	defer r.release()
-	for row := range int(t.rows.NumRows()) {
+	for row := range int(t.Rows.NumRows()) {
 		group, at, ok := r.place(j, row)
 		if !ok {
 			continue
 		}
-		if after(at, t.lateness) <= t.watermark {
-			by := time.Duration(t.watermark-after(at, t.lateness)) * time.Microsecond
-			t.refuse(row, record.CodeLate, j.spec.Within.Time, fmt.Sprintf("%s %s is late by %s: the watermark is at %s, and fact %s takes rows of %s up to %s before it; calve reconcile --model %s takes it in; raise allowed_lateness where many are late",
-				j.spec.Within.Time, timeText(at), by, timeText(t.watermark), t.spec.Model, j.spec.To.Model, t.spec.Lateness, t.spec.Model))
+		if eventtime.After(at, t.lateness) <= t.watermark {
+			by := time.Duration(t.watermark-eventtime.After(at, t.lateness)) * time.Microsecond
+			t.Refuse(row, record.CodeLate, j.spec.Within.Time, fmt.Sprintf("%s %s is late by %s: the watermark is at %s, and fact %s takes rows of %s up to %s before it; calve reconcile --model %s takes it in; raise allowed_lateness where many are late",
+				j.spec.Within.Time, eventtime.Text(at), by, eventtime.Text(t.watermark), t.spec.Model, j.spec.To.Name, t.spec.Lateness, t.spec.Model))
 		}
-		if _, refused := t.refused[row]; refused {
+		if t.IsRefused(row) {
 			continue
 		}
-		t.keepRight(group, at, t.position(nil, row), rowcodec.AppendRow(nil, r.values, row))
+		t.keepRight(group, at, t.AppendPosition(nil, row), rowcodec.AppendRow(nil, r.values, row))
 		t.schedule(spaceTimers, group, at)
 	}
 	return nil
@@ -130,7 +131,7 @@ func (t *taking) rights(j *join) error {
 
 // keepRight keeps a row, and remembers that its group changed then.
 func (o *Operator) keepRight(group []byte, at int64, id, value []byte) {
-	o.writes = append(o.writes, keyvalue.Change{Key: spaced(spaceRights, group, keyvalue.AppendTime(nil, at), id), Value: value})
+	o.writes = append(o.writes, keyvalue.Change{Key: keyspace.Key(spaceRights, group, keyvalue.AppendTime(nil, at), id), Value: value})
 	o.touch(group, at)
 }
 
@@ -154,7 +155,7 @@ func (o *Operator) schedule(space byte, group []byte, at int64) {
 	if rounded < at {
 		rounded = at
 	}
-	o.timers[string(timerKey(space, rounded, group))] = true
+	o.timers[string(keyspace.Timer(space, rounded, group))] = true
 }
 
 // followRights takes the changes of a keyed model as rows to be joined.
@@ -172,18 +173,14 @@ func (o *Operator) followRights(j *join, changes record.Changelog) error {
 	if failed != nil {
 		return failed
 	}
-	var key []arrow.Field
-	for _, name := range j.spec.To.Key {
-		key = append(key, j.spec.To.Schema.Field(j.spec.To.Schema.FieldIndices(name)[0]))
-	}
-	columns, err := columnsOf(changes.Rows, key)
+	columns, err := j.spec.To.KeyColumns(changes.Rows)
 	if err != nil {
 		return err
 	}
 	ids := encode(columns, changes.Len(), none)
 	names := make([][]byte, len(ids))
 	for i, id := range ids {
-		names[i] = spaced(spaceIDs, []byte{byte(j.index)}, id)
+		names[i] = keyspace.Key(spaceIDs, []byte{byte(j.index)}, id)
 	}
 	places, err := o.whereabouts(names)
 	if err != nil {
@@ -214,7 +211,7 @@ func (o *Operator) takeAway(place, id []byte) error {
 	if len(place) < 8 {
 		return fmt.Errorf("%w: a place of %d bytes", keyvalue.ErrCorrupt, len(place))
 	}
-	o.writes = append(o.writes, keyvalue.Change{Key: spaced(spaceRights, place[8:], place[:8], id)})
+	o.writes = append(o.writes, keyvalue.Change{Key: keyspace.Key(spaceRights, place[8:], place[:8], id)})
 	o.touch(place[8:], keyvalue.Time(place))
 	return nil
 }

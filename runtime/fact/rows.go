@@ -7,9 +7,12 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/eventtime"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // made is rows of facts, with the columns of the table.
@@ -26,16 +29,15 @@ func (m *made) release() {
 	}
 }
 
-// rowBuilder makes rows of facts. Its columns are those that expressions see.
+// rowBuilder makes rows of facts.
 type rowBuilder struct {
 	*Operator
-	list    []candidate
-	base    arrow.RecordBatch
-	fields  []arrow.Field
-	columns []arrow.Array
-	owned   []interface{ Release() }
-	made    *made
-	anew    bool // foreign keys are found; otherwise they are those that are kept
+	list  []candidate
+	base  arrow.RecordBatch
+	seen  projection.Rows // the columns that expressions see
+	owned []interface{ Release() }
+	made  *made
+	anew  bool // foreign keys are found; otherwise they are those that are kept
 }
 
 func (o *Operator) newBuilder(list []candidate) (*rowBuilder, error) {
@@ -47,9 +49,8 @@ func (o *Operator) newBuilder(list []candidate) (*rowBuilder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", keyvalue.ErrCorrupt, err)
 	}
-	b := &rowBuilder{Operator: o, list: list, base: base, made: &made{leftOut: make([]bool, len(list)), bad: make([]bool, len(list))}}
+	b := &rowBuilder{Operator: o, list: list, base: base, seen: projection.RowsOf(base), made: &made{leftOut: make([]bool, len(list)), bad: make([]bool, len(list))}}
 	b.owned = append(b.owned, base)
-	b.add(base.Schema().Fields(), base.Columns())
 	return b, nil
 }
 
@@ -60,7 +61,9 @@ func (b *rowBuilder) release() {
 }
 
 func (b *rowBuilder) add(fields []arrow.Field, columns []arrow.Array) {
-	b.fields, b.columns = append(b.fields, fields...), append(b.columns, columns...)
+	for i, f := range fields {
+		b.seen.Add(f, columns[i])
+	}
 }
 
 // fail says why a fact has no row; the first reason counts.
@@ -69,22 +72,18 @@ func (b *rowBuilder) fail(row int, path, column, message string) {
 		return
 	}
 	b.made.bad[row] = true
-	b.made.errors = append(b.made.errors, RowError{Key: keyText(b.spec.Grain, pick(b.base.Columns(), b.grain), row), Path: path, Column: column, Message: message})
+	b.made.errors = append(b.made.errors, RowError{Key: upstream.KeyText(b.spec.Grain, pick(b.base.Columns(), b.grain), row), Path: path, Column: column, Message: message})
 }
 
-// eval computes an expression over columns.
-func (b *rowBuilder) eval(c *compiledColumn, fields []arrow.Field, columns []arrow.Array) (arrow.Array, error) {
-	rows := newBatch(arrow.NewSchema(fields, nil), columns, len(b.list))
+// eval computes an expression over rows.
+func (b *rowBuilder) eval(c *projection.Compiled, over *projection.Rows) (arrow.Array, error) {
+	rows := over.Batch()
 	defer rows.Release()
-	values, faults, err := c.Eval(rows, b.mem)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.path, err)
+	values, err := c.Compute(rows, b.mem, func(row int, c *projection.Compiled, message string) { b.fail(row, c.Path, c.Name, message) })
+	if err == nil {
+		b.owned = append(b.owned, values)
 	}
-	b.owned = append(b.owned, values)
-	for _, f := range faults {
-		b.fail(f.Row, c.path, c.name, f.Message)
-	}
-	return values, nil
+	return values, err
 }
 
 // make makes the rows, of what is kept of the facts.
@@ -103,14 +102,13 @@ func (b *rowBuilder) make() (*made, error) {
 		columns = append(columns, key)
 	}
 	for _, name := range slices.Concat(b.fixed, b.referred, b.chosen) {
-		at := slices.IndexFunc(b.fields, func(have arrow.Field) bool { return have.Name == name })
-		columns = append(columns, b.columns[at])
+		columns = append(columns, b.seen.Find(name))
 	}
 	if b.spec.OnDelete == DeleteSoft {
 		columns = append(columns, b.deleted())
 	}
 	columns = append(columns, b.newest()...)
-	b.made.rows = newBatch(b.output, columns, len(b.list))
+	b.made.rows = array.NewRecordBatch(b.output, columns, int64(len(b.list)))
 	return b.made, nil
 }
 
@@ -129,9 +127,12 @@ func (b *rowBuilder) addJoins() error {
 			b.add(j.fields, values.Columns())
 			continue
 		}
-		fields, columns := slices.Concat(b.base.Schema().Fields(), j.values.Fields()), slices.Concat(b.base.Columns(), values.Columns())
+		over := projection.RowsOf(b.base)
+		for i, f := range j.values.Fields() {
+			over.Add(f, values.Column(i))
+		}
 		for i := range j.aggregates {
-			made, err := b.eval(&j.aggregates[i], fields, columns)
+			made, err := b.eval(&j.aggregates[i], &over)
 			if err != nil {
 				return err
 			}
@@ -176,11 +177,11 @@ func (b *rowBuilder) addMilestones() error {
 func (b *rowBuilder) addDerived() error {
 	for i := range b.derive {
 		c := &b.derive[i]
-		values, err := b.eval(c, b.fields, b.columns)
+		values, err := b.eval(c, &b.seen)
 		if err != nil {
 			return err
 		}
-		b.add([]arrow.Field{{Name: c.name, Type: c.Type(), Nullable: true}}, []arrow.Array{values})
+		b.seen.Add(c.Field(), values)
 	}
 	return nil
 }
@@ -190,7 +191,8 @@ func (b *rowBuilder) judge() error {
 	if b.where == nil {
 		return nil
 	}
-	values, err := b.eval(b.where, b.base.Schema().Fields(), b.base.Columns())
+	over := projection.RowsOf(b.base)
+	values, err := b.eval(b.where, &over)
 	if err != nil {
 		return err
 	}
@@ -229,44 +231,21 @@ func (b *rowBuilder) deleted() arrow.Array {
 
 // newest is the times of the newest record that each row was made of.
 func (b *rowBuilder) newest() []arrow.Array {
-	stamps := make([]stamp, len(b.list))
-	recorded, ingested := b.base.Column(b.recordedAt).(*array.Timestamp), b.base.Column(b.ingestedAt).(*array.Timestamp)
+	recorded, ingested := make([]int64, len(b.list)), make([]int64, len(b.list))
+	stamps := upstream.NewStamps(b.base.Column(b.recordedAt), b.base.Column(b.ingestedAt))
 	for i, c := range b.list {
-		stamps[i] = stampOf(recorded, ingested, i)
+		newest := stamps.Of(i)
 		for _, j := range c.kept.joins {
 			if j.known {
-				stamps[i] = stamps[i].max(j.newest)
+				newest = newest.Max(j.newest)
 			}
 		}
 		if !c.shown.gone && c.kept.isDeleted(c.shown) {
-			stamps[i] = stamps[i].max(c.kept.deletion)
+			newest = newest.Max(c.kept.deletion)
 		}
+		recorded[i], ingested[i] = newest.Recorded, newest.Ingested
 	}
-	return []arrow.Array{b.times(stamps, func(s stamp) int64 { return s.recorded }), b.times(stamps, func(s stamp) int64 { return s.ingested })}
-}
-
-func stampOf(recorded, ingested *array.Timestamp, row int) stamp {
-	s := noStamp
-	if recorded.IsValid(row) {
-		s.recorded = int64(recorded.Value(row))
-	}
-	if ingested.IsValid(row) {
-		s.ingested = int64(ingested.Value(row))
-	}
-	return s
-}
-
-func (b *rowBuilder) times(stamps []stamp, of func(stamp) int64) arrow.Array {
-	values := array.NewTimestampBuilder(b.mem, record.Timestamptz)
-	defer values.Release()
-	for _, s := range stamps {
-		if at := of(s); at == record.NoTime {
-			values.AppendNull()
-		} else {
-			values.Append(arrow.Timestamp(at))
-		}
-	}
-	made := values.NewArray()
-	b.owned = append(b.owned, made)
-	return made
+	columns := []arrow.Array{eventtime.Column(recorded, b.mem), eventtime.Column(ingested, b.mem)}
+	b.owned = append(b.owned, columns[0], columns[1])
+	return columns
 }

@@ -11,7 +11,9 @@ import (
 
 	"github.com/calvelake/calve/runtime/aggregate"
 	"github.com/calvelake/calve/runtime/expression"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // OnUpdate is what another row of a grain does.
@@ -34,19 +36,6 @@ const (
 // ColumnDeleted tells with DeleteSoft whether a row was deleted.
 const ColumnDeleted = "is_deleted"
 
-// Column is a column that an expression makes.
-type Column struct {
-	Name       string
-	Expression *expression.Expr
-}
-
-// Input is a model that a fact reads.
-type Input struct {
-	Model  string
-	Schema *arrow.Schema // of its table: that of a staging model with its change and position columns
-	Key    []string      // of a keyed model: the columns that tell its rows apart; nil for a staging model
-}
-
 // Pair is two columns that are equal where rows match.
 type Pair struct {
 	Left  string // of the fact's input
@@ -64,18 +53,18 @@ type Copy struct{ Name, From string }
 
 // Join is columns of another model. It has Aggregates or Copy.
 type Join struct {
-	To         Input
+	To         upstream.Model
 	On         []Pair
-	Within     *Within  // nil for no range; a staging model needs one
-	Aggregates []Column // over the rows that match; outside of aggregates they see the fact's input
+	Within     *Within             // nil for no range; a staging model needs one
+	Aggregates []projection.Column // over the rows that match; outside of aggregates they see the fact's input
 	Copy       []Copy
-	Unmatched  []Column // constants of copied columns, where no row matches; null for others
+	Unmatched  []projection.Column // constants of copied columns, where no row matches; null for others
 }
 
 // Spec is what a fact is to be.
 type Spec struct {
 	Model        string // for messages
-	From         Input
+	From         upstream.Model
 	Grain        []string
 	EventTime    string // a timestamptz of From
 	Lateness     time.Duration
@@ -85,8 +74,8 @@ type Spec struct {
 	SurrogateKey string           // the name of its column; "" for none
 	Where        *expression.Expr // over From; nil for none
 	Joins        []Join
-	Milestones   []Column // over From
-	Derive       []Column // over From, joins, milestones and those before
+	Milestones   []projection.Column // over From
+	Derive       []projection.Column // over From, joins, milestones and those before
 	ForeignKeys  []ForeignKey
 	// Columns are those that the table has behind surrogate key, grain, event time
 	// and foreign keys with what they copy, and before is_deleted and the times of
@@ -96,36 +85,24 @@ type Spec struct {
 	Allocator memory.Allocator // nil for the default
 }
 
-// ExpressionError is what is wrong with an expression of a Spec.
-type ExpressionError struct {
-	Path string // where, milestones.<column>, derive.<column> or left_join[0].aggregates.<column>
-	Text string // of the expression
-	Err  error  // an *expression.Error
-}
-
-func (e *ExpressionError) Error() string { return fmt.Sprintf("%s: %s", e.Path, e.Err) }
-
-func (e *ExpressionError) Unwrap() error { return e.Err }
-
 // Program is a Spec that was checked and compiled. It is immutable.
 type Program struct {
 	spec       Spec
 	mem        memory.Allocator
 	lateness   int64         // µs
 	rekey      int64         // µs
-	changes    bool          // rows are changes of a database
 	base       *arrow.Schema // what is kept of a row of the input
 	grain      []int         // columns of base
 	eventTime  int
-	recordedAt int             // the column of base with the time of the record
-	ingestedAt int             // and with that of its poll
-	id         []int           // columns of base: the key of a keyed input
-	appended   bool            // each row of the input is a row of the fact
-	where      *compiledColumn // nil for none
+	recordedAt int                  // the column of base with the time of the record
+	ingestedAt int                  // and with that of its poll
+	id         []int                // columns of base: the key of a keyed input
+	appended   bool                 // each row of the input is a row of the fact
+	where      *projection.Compiled // nil for none
 	joins      []*join
-	milestones []compiledColumn
+	milestones []projection.Compiled
 	filled     *arrow.Schema // milestones
-	derive     []compiledColumn
+	derive     []projection.Compiled
 	early      []int // of derive: those of input and milestones alone
 	foreign    []*foreign
 	output     *arrow.Schema
@@ -134,14 +111,8 @@ type Program struct {
 	chosen     []string // and those behind
 }
 
-// compiledColumn is a column with the place of its expression in the model.
-type compiledColumn struct {
-	name, path string
-	*expression.Compiled
-}
-
-// Compile checks a Spec. The error is an *ExpressionError where an expression
-// is wrong.
+// Compile checks a Spec. The error is a *projection.ExpressionError where an
+// expression is wrong.
 func Compile(spec Spec) (*Program, error) {
 	p := &Program{spec: spec, mem: spec.Allocator, lateness: spec.Lateness.Microseconds()}
 	p.rekey = max(p.lateness, spec.Rekey.Microseconds())
@@ -192,10 +163,10 @@ func (p *Program) describeState() string {
 	fmt.Fprintf(&b, "fact %d; lateness %d; %s %s; grain %q; by %s; key %q; from", stateFormat, p.lateness, p.spec.OnUpdate, p.spec.OnDelete, p.spec.Grain, p.spec.EventTime, p.spec.From.Key)
 	describe(&b, p.base)
 	for _, m := range p.milestones {
-		fmt.Fprintf(&b, "; milestone %s = %s", m.name, m.Compiled)
+		fmt.Fprintf(&b, "; milestone %s = %s", m.Name, m.Compiled)
 	}
 	for _, j := range p.joins {
-		fmt.Fprintf(&b, "; join %s %q on %q within %v", j.spec.To.Model, j.spec.To.Key, j.spec.On, j.within())
+		fmt.Fprintf(&b, "; join %s %q on %q within %v", j.spec.To.Name, j.spec.To.Key, j.spec.On, j.within())
 		for _, c := range j.calls {
 			fmt.Fprintf(&b, "; %s", c.Column)
 		}

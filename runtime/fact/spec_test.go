@@ -8,25 +8,31 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/calvelake/calve/runtime/projection"
+	"github.com/calvelake/calve/runtime/projection/projectiontest"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
+	"github.com/calvelake/calve/runtime/record/recordtest"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 func TestCompileRefusesWhatHasNoMeaning(t *testing.T) {
 	for want, change := range map[string]func(*Spec){
-		"has no column nobody":                  func(s *Spec) { s.Grain = []string{"nobody"} },
-		"grain: a fact needs one":               func(s *Spec) { s.Grain = nil },
-		"column id twice":                       func(s *Spec) { s.Grain = []string{"id", "id"} },
-		"event_time: column user is string":     func(s *Spec) { s.EventTime = "user" },
-		"an allowed lateness of -1s":            func(s *Spec) { s.Lateness = -1_000_000_000 },
-		"follow their dimensions for -1s":       func(s *Spec) { s.Rekey = -1_000_000_000 },
-		`on_update is ""`:                       func(s *Spec) { s.OnUpdate = "" },
-		`on_delete is "never"`:                  func(s *Spec) { s.OnDelete = "never" },
-		"a surrogate_key tells them apart":      func(s *Spec) { s.OnUpdate, s.SurrogateKey, s.Milestones = Append, "", nil },
-		"let on_update be upsert":               func(s *Spec) { s.OnUpdate = Append },
-		"let it be soft or ignore":              func(s *Spec) { s.OnUpdate, s.From = Append, staging("stg_orders", orderFields(), true) },
-		"there is nothing to append":            func(s *Spec) { s.OnUpdate, s.From = Append, Input{"int_orders", keyedOrders(), []string{"row_id"}} },
+		"has no column nobody":              func(s *Spec) { s.Grain = []string{"nobody"} },
+		"grain: a fact needs one":           func(s *Spec) { s.Grain = nil },
+		"column id twice":                   func(s *Spec) { s.Grain = []string{"id", "id"} },
+		"event_time: column user is string": func(s *Spec) { s.EventTime = "user" },
+		"an allowed lateness of -1s":        func(s *Spec) { s.Lateness = -1_000_000_000 },
+		"follow their dimensions for -1s":   func(s *Spec) { s.Rekey = -1_000_000_000 },
+		`on_update is ""`:                   func(s *Spec) { s.OnUpdate = "" },
+		`on_delete is "never"`:              func(s *Spec) { s.OnDelete = "never" },
+		"a surrogate_key tells them apart":  func(s *Spec) { s.OnUpdate, s.SurrogateKey, s.Milestones = Append, "", nil },
+		"let on_update be upsert":           func(s *Spec) { s.OnUpdate = Append },
+		"let it be soft or ignore":          func(s *Spec) { s.OnUpdate, s.From = Append, staging("stg_orders", orderFields(), true) },
+		"there is nothing to append": func(s *Spec) {
+			s.OnUpdate, s.From = Append, upstream.Model{Name: "int_orders", Schema: keyedOrders(), Key: []string{"row_id"}}
+		},
 		"within which time they match":          func(s *Spec) { s.Joins[0].Within = nil },
 		"make a fact or dimension of them":      func(s *Spec) { s.Joins[0].To = staging("stg_readings", readingFields(), true) },
 		"within.from: column user is string":    func(s *Spec) { s.Joins[0].Within.From = "user" },
@@ -48,15 +54,15 @@ func TestCompileRefusesWhatHasNoMeaning(t *testing.T) {
 
 func TestWrongExpressionsAreToldWithTheirPath(t *testing.T) {
 	for path, change := range map[string]func(*Spec){
-		"where":                        func(s *Spec) { s.Where = parsed(t, "amount + 1") },
-		"milestones.paid":              func(s *Spec) { s.Milestones[1] = columnOf(t, "paid", "readings") },
-		"derive.gross":                 func(s *Spec) { s.Derive[0] = columnOf(t, "gross", "amount || 1.5") },
-		"left_join[0].aggregates.mean": func(s *Spec) { s.Joins[0].Aggregates[1] = columnOf(t, "mean", "avg(who)") },
+		"where":                        func(s *Spec) { s.Where = projectiontest.Parse(t, "amount + 1") },
+		"milestones.paid":              func(s *Spec) { s.Milestones[1] = projectiontest.Column(t, "paid", "readings") },
+		"derive.gross":                 func(s *Spec) { s.Derive[0] = projectiontest.Column(t, "gross", "amount || 1.5") },
+		"left_join[0].aggregates.mean": func(s *Spec) { s.Joins[0].Aggregates[1] = projectiontest.Column(t, "mean", "avg(who)") },
 	} {
 		spec := ordersSpec(t)
 		change(&spec)
 		_, err := Compile(spec)
-		var wrong *ExpressionError
+		var wrong *projection.ExpressionError
 		if !errors.As(err, &wrong) || wrong.Path != path || wrong.Text == "" || wrong.Err == nil {
 			t.Errorf("%s: got %v", path, err)
 		}
@@ -70,7 +76,7 @@ func TestStateOfAnotherDefinitionHasAnotherVersion(t *testing.T) {
 		"grain":      func(s *Spec) { s.Grain = []string{"id", "status"} },
 		"lateness":   func(s *Spec) { s.Lateness += us },
 		"delete":     func(s *Spec) { s.OnDelete = DeleteSoft },
-		"milestone":  func(s *Spec) { s.Milestones[0] = columnOf(t, "paid_at", "at") },
+		"milestone":  func(s *Spec) { s.Milestones[0] = projectiontest.Column(t, "paid_at", "at") },
 		"join":       func(s *Spec) { s.Joins[0].Within.To = "at" },
 		"aggregate":  func(s *Spec) { s.Joins[0].Aggregates = s.Joins[0].Aggregates[1:] },
 		"event time": func(s *Spec) { s.EventTime = "began" },
@@ -120,7 +126,7 @@ func FuzzLoad(f *testing.F) {
 	s := keyvaluetest.New()
 	spec := ordersSpec(f)
 	spec.ForeignKeys = buyerKeys()
-	o, tb := openReferring(f, spec, s, buyerDimensions()), table{}
+	o, tb := openReferring(f, spec, s, buyerDimensions()), recordtest.Table{}
 	take(f, o, "stg_orders", orderFields(), record.NoTime, order(1, "a", 10, "ann", int64(10), int64(20), int64(5), "paid"), order(2, "b", 10, nil, nil, nil, nil, nil))
 	take(f, o, "stg_readings", readingFields(), record.NoTime, reading(1, "ann", int64(20), int64(70)))
 	end(f, o, tb, record.NoTime)

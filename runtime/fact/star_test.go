@@ -12,6 +12,8 @@ import (
 	"github.com/calvelake/calve/runtime/dimension"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
+	"github.com/calvelake/calve/runtime/record/recordtest"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // starVariant is a dimension that orders refer to.
@@ -31,13 +33,13 @@ var starVariants = []starVariant{
 
 // memberFields are those of the dimension's input.
 func memberFields() []arrow.Field {
-	return []arrow.Field{nullable("id", arrow.BinaryTypes.String), nullable("at", record.Timestamptz), nullable("city", arrow.BinaryTypes.String)}
+	return []arrow.Field{recordtest.Nullable("id", arrow.BinaryTypes.String), recordtest.Nullable("at", record.Timestamptz), recordtest.Nullable("city", arrow.BinaryTypes.String)}
 }
 
 func (v starVariant) dimension() dimension.Spec {
 	from := staging("stg_buyers", memberFields(), true)
 	return dimension.Spec{
-		Model: "dim_buyers", From: dimension.Input{Model: from.Model, Schema: from.Schema}, NaturalKey: []string{"id"},
+		Model: "dim_buyers", From: upstream.Model{Name: from.Name, Schema: from.Schema}, NaturalKey: []string{"id"},
 		SurrogateKey: "version", DurableKey: "always", EffectiveAt: "at", Attributes: []string{"city"}, DefaultType: dimension.Type2,
 		Type1Scope: dimension.Type1All, HardDeletes: v.deletes, LateChanges: worldLateness * us, FirstValidFrom: v.first, ValidToCurrent: dimension.ValidToMaximum,
 	}
@@ -51,13 +53,13 @@ type star struct {
 	states    [2]*keyvaluetest.Memory
 	dimension *dimension.Operator
 	orders    *Operator
-	versions  table
-	table     table
+	versions  recordtest.Table
+	table     recordtest.Table
 }
 
 func newStar(t *testing.T, v starVariant) *star {
 	t.Helper()
-	s := &star{variant: v, states: [2]*keyvaluetest.Memory{keyvaluetest.New(), keyvaluetest.New()}, versions: table{}, table: table{}}
+	s := &star{variant: v, states: [2]*keyvaluetest.Memory{keyvaluetest.New(), keyvaluetest.New()}, versions: recordtest.Table{}, table: recordtest.Table{}}
 	var err error
 	if s.members, err = dimension.Compile(v.dimension()); err != nil {
 		t.Fatal(err)
@@ -93,7 +95,7 @@ func (s *star) open(t *testing.T) {
 // starEpoch is what an epoch is given.
 type starEpoch struct {
 	watermark      int64
-	buyers, orders []stagingRow
+	buyers, orders []recordtest.Row
 	again          bool // it is given up, and done again
 	reopen         bool
 }
@@ -128,7 +130,7 @@ func (s *star) run(t *testing.T, e starEpoch) {
 func (s *star) end(t *testing.T, e starEpoch) [3]record.Changelog {
 	t.Helper()
 	for rows := e.buyers; len(rows) > 0; rows = rows[1:] {
-		b := batchOf(memberFields(), rows[:1])
+		b := recordtest.Batch(memberFields(), rows[:1], recordtest.RecordedAt)
 		rejects, err := s.dimension.Take(t.Context(), "stg_buyers", b, e.watermark)
 		b.Release()
 		if err != nil || len(rejects) > 0 {
@@ -182,23 +184,23 @@ func part(row, name string) string {
 }
 
 // starWorld is changes of buyers and orders.
-func starWorld(r *rand.Rand) (buyers []stagingRow, limits []int64, orders []stagingRow) {
+func starWorld(r *rand.Rand) (buyers []recordtest.Row, limits []int64, orders []recordtest.Row) {
 	first := map[string]int{}
 	for i := range r.IntN(16) {
 		id, at := []string{"ann", "bob"}[r.IntN(2)], r.Int64N(300)
-		buyers = append(buyers, stagingRow{values: []any{id, at, maybe(r, []string{"Bern", "Ulm"}[r.IntN(2)])}, changes: []any{"u", at, nil, []string{}}, topic: "buyers", offset: int64(i)})
+		buyers = append(buyers, recordtest.Row{Values: []any{id, at, maybe(r, []string{"Bern", "Ulm"}[r.IntN(2)])}, Changes: []any{"u", at, nil, []string{}}, Topic: "buyers", Offset: int64(i)})
 		limits = append(limits, at)
 		if before, is := first[id]; !is || at < limits[before] {
 			first[id] = i
 		}
 	}
 	for i := range buyers {
-		if first[buyers[i].values[0].(string)] != i && r.IntN(4) == 0 {
-			buyers[i].changes[0] = "d"
+		if first[buyers[i].Values[0].(string)] != i && r.IntN(4) == 0 {
+			buyers[i].Changes[0] = "d"
 		}
 	}
 	for _, i := range slices.Sorted(maps.Values(first)) {
-		buyers[i].changes[0], limits[i] = "c", 0 // it reaches back to all facts
+		buyers[i].Changes[0], limits[i] = "c", 0 // it reaches back to all facts
 	}
 	for i := range r.IntN(14) {
 		orders = append(orders, order(int64(i), string(rune('a'+r.IntN(6))), r.Int64N(300), maybe(r, []string{"ann", "bob", "cec"}[r.IntN(3)]), maybe(r, r.Int64N(300)), nil, r.Int64N(5), "new"))
@@ -208,11 +210,11 @@ func starWorld(r *rand.Rand) (buyers []stagingRow, limits []int64, orders []stag
 
 // starEpochs is any order and any epochs in which no change comes later than
 // lateness.
-func starEpochs(r *rand.Rand, buyers []stagingRow, limits []int64, orders []stagingRow) []starEpoch {
+func starEpochs(r *rand.Rand, buyers []recordtest.Row, limits []int64, orders []recordtest.Row) []starEpoch {
 	type item struct {
 		limit int64
 		buyer bool
-		row   stagingRow
+		row   recordtest.Row
 	}
 	var items []item
 	for i, b := range buyers {
@@ -265,7 +267,7 @@ func TestFactsReferToMembersAsWithHindsight(t *testing.T) {
 				for _, e := range starEpochs(r, buyers, limits, orders) {
 					s.run(t, e)
 				}
-				if got, want := s.table.texts(), hindsight.table.texts(); !slices.Equal(got, want) {
+				if got, want := s.table.Texts(), hindsight.table.Texts(); !slices.Equal(got, want) {
 					t.Fatalf("seed %d: facts are\n%s\nwant\n%s", seed, strings.Join(got, "\n"), strings.Join(want, "\n"))
 				}
 			}

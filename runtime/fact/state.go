@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // stateFormat is the version of the encodings below, and the first byte of
@@ -40,22 +41,6 @@ const (
 // groupOf is the rows of a join that have a key.
 func groupOf(to []byte, join int, key []byte) []byte {
 	return keyvalue.AppendBytes(append(to, byte(join)), key)
-}
-
-func spaced(space byte, rest ...[]byte) []byte {
-	n := 1
-	for _, r := range rest {
-		n += len(r)
-	}
-	to := append(make([]byte, 0, n), space)
-	for _, r := range rest {
-		to = append(to, r...)
-	}
-	return to
-}
-
-func timerKey(space byte, at int64, group []byte) []byte {
-	return append(keyvalue.AppendTime(append(make([]byte, 0, 9+len(group)), space), at), group...)
 }
 
 // span is a range of time, ends included.
@@ -97,15 +82,13 @@ func (k *kept) append(to []byte) []byte {
 			continue
 		}
 		to = keyvalue.AppendBytes(keyvalue.AppendBytes(to, j.group), j.values)
-		for _, n := range []int64{j.within.from, j.within.to, j.newest.recorded, j.newest.ingested} {
-			to = binary.AppendVarint(to, n)
-		}
+		to = binary.AppendVarint(binary.AppendVarint(to, j.within.from), j.within.to)
+		to = j.newest.Append(to)
 	}
 	for i := range k.foreign {
 		to = k.foreign[i].append(to)
 	}
-	to = keyvalue.AppendBytes(to, k.deleted)
-	to = binary.AppendVarint(binary.AppendVarint(to, k.deletion.recorded), k.deletion.ingested)
+	to = k.deletion.Append(keyvalue.AppendBytes(to, k.deleted))
 	if k.visible {
 		to = append(to, k.hash[:]...)
 	}
@@ -161,7 +144,7 @@ func (p *Program) load(k *kept, data []byte) error {
 	if k.deleted = r.Bytes(); len(k.deleted) == 0 {
 		k.deleted = nil
 	}
-	k.deletion = stamp{r.Varint(), r.Varint()}
+	k.deletion = upstream.LoadStamp(r)
 	if k.visible {
 		copy(k.hash[:], r.Take(len(k.hash)))
 	}
@@ -202,5 +185,5 @@ func (j *joined) load(r *keyvalue.Reader) {
 		j.group = nil
 	}
 	j.within = span{r.Varint(), r.Varint()}
-	j.newest = stamp{r.Varint(), r.Varint()}
+	j.newest = upstream.LoadStamp(r)
 }

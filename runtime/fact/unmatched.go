@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
 )
 
@@ -38,7 +39,7 @@ func (j *join) unmatchedValue(f arrow.Field, one arrow.RecordBatch, mem memory.A
 		path := j.path(".copy." + f.Name)
 		compiled, err := c.Expression.As(f.Type).Check(one.Schema())
 		if err != nil {
-			return nil, &ExpressionError{path, c.Expression.String(), err}
+			return nil, &projection.ExpressionError{Path: path, Text: c.Expression.String(), Err: err}
 		}
 		value, faults, err := compiled.Eval(one, mem)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 )
 
 // Relationships is the test that each value of a column is one of another model's.
@@ -251,7 +252,7 @@ func (s *side) settle(state keyvalue.Store, space byte) ([]keyvalue.Change, erro
 			now = v[:]
 		}
 		if !bytes.Equal(before[i], now) {
-			changes = append(changes, keyvalue.Change{Key: spaced(space, h[:]), Value: now})
+			changes = append(changes, keyvalue.Change{Key: keyspace.Key(space, h[:]), Value: now})
 		}
 	}
 	return changes, nil
@@ -262,7 +263,7 @@ func (s *side) settle(state keyvalue.Store, space byte) ([]keyvalue.Change, erro
 func (t *relationships) recount(hashes []hash) ([]keyvalue.Change, error) {
 	names := make([][]byte, len(hashes))
 	for i, h := range hashes {
-		names[i] = spaced(spaceCounts, h[:])
+		names[i] = keyspace.Key(spaceCounts, h[:])
 	}
 	stored, err := t.state.Get(names)
 	if err != nil {
@@ -290,9 +291,9 @@ func (t *relationships) recount(hashes []hash) ([]keyvalue.Change, error) {
 		changes = append(changes, keyvalue.Change{Key: names[i], Value: c.encode()})
 		if is := c.missing(); is {
 			t.touched = append(t.touched, c)
-			changes = append(changes, keyvalue.Change{Key: spaced(spaceMissing, h[:]), Value: present})
+			changes = append(changes, keyvalue.Change{Key: keyspace.Key(spaceMissing, h[:]), Value: present})
 		} else if was {
-			changes = append(changes, keyvalue.Change{Key: spaced(spaceMissing, h[:])})
+			changes = append(changes, keyvalue.Change{Key: keyspace.Key(spaceMissing, h[:])})
 		}
 	}
 	return changes, nil
@@ -352,7 +353,7 @@ func (t *relationships) allMissing() ([]count, error) {
 	var names [][]byte
 	prefix := []byte{spaceMissing}
 	err := t.state.Scan(prefix, keyvalue.Behind(prefix), func(key, _ []byte) (bool, error) {
-		names = append(names, spaced(spaceCounts, key[1:]))
+		names = append(names, keyspace.Key(spaceCounts, key[1:]))
 		return true, nil
 	})
 	if err != nil {

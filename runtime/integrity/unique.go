@@ -10,6 +10,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 )
 
 // stateVersion changes with the encodings of state.
@@ -181,7 +182,7 @@ func (t *eventUnique) load(read [][]byte, watermark int64) error {
 		}
 		if h := hashOf(value); t.seen[h] == nil && !asked[h] {
 			asked[h] = true
-			hashes, keys = append(hashes, h), append(keys, spaced(spaceValues, h[:]))
+			hashes, keys = append(hashes, h), append(keys, keyspace.Key(spaceValues, h[:]))
 		}
 	}
 	found, err := t.state.Get(keys)
@@ -250,11 +251,11 @@ func (t *eventUnique) write() error {
 			continue
 		}
 		if e.stored {
-			changes = append(changes, keyvalue.Change{Key: timer(e.was, h[:])})
+			changes = append(changes, keyvalue.Change{Key: keyspace.Timer(spaceTimers, e.was, h[:])})
 		}
 		changes = append(changes,
-			keyvalue.Change{Key: spaced(spaceValues, h[:]), Value: keyvalue.AppendBytes(keyvalue.AppendTime(nil, e.at), []byte(e.place))},
-			keyvalue.Change{Key: timer(e.at, h[:]), Value: present})
+			keyvalue.Change{Key: keyspace.Key(spaceValues, h[:]), Value: keyvalue.AppendBytes(keyvalue.AppendTime(nil, e.at), []byte(e.place))},
+			keyvalue.Change{Key: keyspace.Timer(spaceTimers, e.at, h[:]), Value: present})
 	}
 	clear(t.seen)
 	if err := t.state.Write(changes); err != nil {
@@ -263,31 +264,19 @@ func (t *eventUnique) write() error {
 	return nil
 }
 
-func timer(at int64, h []byte) []byte {
-	return append(keyvalue.AppendTime([]byte{spaceTimers}, at), h...)
-}
-
-func spaced(space byte, rest ...[]byte) []byte {
-	key := []byte{space}
-	for _, r := range rest {
-		key = append(key, r...)
-	}
-	return key
-}
-
 // forget removes the rows that are behind the horizon.
 func (t *eventUnique) forget(watermark int64) error {
 	if watermark == record.NoTime {
 		return nil
 	}
-	end := keyvalue.AppendTime([]byte{spaceTimers}, watermark-t.spec.Horizon.Microseconds()+1)
+	end := keyspace.Timer(spaceTimers, watermark-t.spec.Horizon.Microseconds()+1, "")
 	for {
 		var changes []keyvalue.Change
 		err := t.state.Scan([]byte{spaceTimers}, end, func(key, _ []byte) (bool, error) {
-			if len(key) != 1+8+hashBytes {
+			if len(key) != keyspace.TimerBytes+hashBytes {
 				return false, fmt.Errorf("%w: a timer has key %x", keyvalue.ErrCorrupt, key)
 			}
-			changes = append(changes, keyvalue.Change{Key: append([]byte(nil), key...)}, keyvalue.Change{Key: spaced(spaceValues, key[9:])})
+			changes = append(changes, keyvalue.Change{Key: append([]byte(nil), key...)}, keyvalue.Change{Key: keyspace.Key(spaceValues, key[keyspace.TimerBytes:])})
 			return len(changes) < 2*expiring, nil
 		})
 		if err != nil || len(changes) == 0 {

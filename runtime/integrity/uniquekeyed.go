@@ -11,6 +11,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/keyvalue/keyspace"
 )
 
 // Keys of the state of a test of a keyed model:
@@ -114,12 +115,12 @@ func (t *keyedUnique) end() error {
 			continue
 		}
 		if before[i] != nil {
-			changes = append(changes, keyvalue.Change{Key: spaced(spaceValues, before[i], h[:])})
+			changes = append(changes, keyvalue.Change{Key: keyspace.Key(spaceValues, before[i], h[:])})
 		}
 		if now != nil {
-			changes = append(changes, keyvalue.Change{Key: spaced(spaceValues, now, h[:]), Value: row.key})
+			changes = append(changes, keyvalue.Change{Key: keyspace.Key(spaceValues, now, h[:]), Value: row.key})
 		}
-		changes = append(changes, keyvalue.Change{Key: spaced(spaceKeys, h[:]), Value: now})
+		changes = append(changes, keyvalue.Change{Key: keyspace.Key(spaceKeys, h[:]), Value: now})
 	}
 	if err := t.state.Write(changes); err != nil {
 		return fmt.Errorf("write state: %w", err)
@@ -143,7 +144,7 @@ func (t *keyedUnique) end() error {
 func formerValues(state keyvalue.Store, space byte, rows []hash) ([][]byte, error) {
 	names := make([][]byte, len(rows))
 	for i, h := range rows {
-		names[i] = spaced(space, h[:])
+		names[i] = keyspace.Key(space, h[:])
 	}
 	before, err := state.Get(names)
 	if err != nil {
@@ -164,7 +165,7 @@ func (t *keyedUnique) compare(v hash, changed []hash) error {
 	}
 	const enough = 2
 	var keys [][]byte
-	prefix := spaced(spaceValues, v[:])
+	prefix := keyspace.Key(spaceValues, v[:])
 	err := t.state.Scan(prefix, keyvalue.Behind(prefix), func(_, key []byte) (bool, error) {
 		keys = append(keys, bytes.Clone(key))
 		return len(keys) < enough, nil

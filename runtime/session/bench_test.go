@@ -9,6 +9,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/calvelake/calve/runtime/projection"
+	"github.com/calvelake/calve/runtime/projection/projectiontest"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
@@ -57,7 +59,7 @@ func BenchmarkSessions(b *testing.B) {
 func benchmark(b *testing.B, users int, emit Emit) {
 	spec := visitsSpec(b)
 	spec.Gap, spec.Emit = 30*60*1e9, emit
-	spec.Aggregates = []Column{columnOf(b, "views", "count()"), columnOf(b, "total", "sum(bytes)"), columnOf(b, "entry", "first(page)"), columnOf(b, "leave", "last(page)"), columnOf(b, "big", "count_if(bytes > 50)")}
+	spec.Aggregates = []projection.Column{projectiontest.Column(b, "views", "count()"), projectiontest.Column(b, "total", "sum(bytes)"), projectiontest.Column(b, "entry", "first(page)"), projectiontest.Column(b, "leave", "last(page)"), projectiontest.Column(b, "big", "count_if(bytes > 50)")}
 	o := open(b, spec, &hashState{map[string][]byte{}})
 	g := rand.New(rand.NewPCG(1, 2))
 	batches := make([]record.Batch, benchCalls)

@@ -2,16 +2,15 @@ package session
 
 import (
 	"fmt"
-	"math"
 	"slices"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
-	"github.com/calvelake/calve/runtime/aggregate"
-	"github.com/calvelake/calve/runtime/expression"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/eventtime"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // checkInput refuses rows that have no positions: those of keyed models. An
@@ -28,11 +27,10 @@ func (p *Program) checkInput() error {
 
 // checkTimes bounds durations, so that sums with event times do not overflow.
 func (p *Program) checkTimes() error {
-	const most = 100 * 366 * 24 * time.Hour
 	switch {
-	case p.spec.Gap <= 0 || p.spec.Gap > most || p.spec.Gap%time.Microsecond != 0:
+	case p.spec.Gap == 0 || !eventtime.IsSpan(p.spec.Gap):
 		return fmt.Errorf("a gap of %s is not within 1µs and 100 years, in whole microseconds", p.spec.Gap)
-	case p.spec.Lateness < 0 || p.spec.Lateness > most || p.spec.Lateness%time.Microsecond != 0:
+	case !eventtime.IsSpan(p.spec.Lateness):
 		return fmt.Errorf("an allowed lateness of %s is not within 0 and 100 years, in whole microseconds", p.spec.Lateness)
 	case p.spec.Emit != EmitOnClose && p.spec.Emit != EmitEarly:
 		return fmt.Errorf("emit is %q, expected on_close or early", p.spec.Emit)
@@ -64,8 +62,8 @@ func (p *Program) compileKey() error {
 		if err != nil {
 			return err
 		}
-		if !record.IsKeyType(f.Type) {
-			return fmt.Errorf("key: column %s is %s, which cannot be part of a key; expected string, int, long, date, boolean or timestamptz", name, record.FormatType(f.Type))
+		if err := upstream.CheckKeyType("key", f); err != nil {
+			return err
 		}
 		p.keyFields = append(p.keyFields, arrow.Field{Name: name, Type: f.Type}) // never null: such rows are refused
 	}
@@ -79,29 +77,15 @@ func (p *Program) fixed() []arrow.Field {
 	return append(fields, arrow.Field{Name: ColumnStart, Type: record.Timestamptz}, arrow.Field{Name: ColumnEnd, Type: record.Timestamptz})
 }
 
-// compileAggregates makes one list of the calls of all expressions.
+// compileAggregates compiles aggregates, over the columns that all events of a
+// session have in common.
 func (p *Program) compileAggregates() error {
 	group := arrow.NewSchema(p.fixed()[1:], nil)
-	made := make([]*expression.Aggregated, len(p.spec.Aggregates))
-	for i, c := range p.spec.Aggregates {
-		a, err := c.Expression.CheckAggregated(expression.AggregateScope{Rows: p.spec.Input, Group: group, Type: aggregate.ResultType})
-		if err != nil {
-			return &ExpressionError{"aggregates." + c.Name, c.Expression.String(), err}
-		}
-		made[i] = a
-		p.aggregates = append(p.aggregates, a.Result)
-		for _, call := range a.Calls {
-			if slices.ContainsFunc(p.calls, func(have expression.AggregateCall) bool { return have.Column == call.Column }) {
-				continue
-			}
-			p.calls = append(p.calls, call)
-			var argument arrow.DataType
-			if call.Argument != nil {
-				argument = call.Argument.Type()
-			}
-			p.set = append(p.set, aggregate.Call{Function: call.Function, Argument: argument})
-		}
+	made, err := projection.CompileAggregates("aggregates.", p.spec.Aggregates, p.spec.Input, group)
+	if err != nil {
+		return err
 	}
+	p.aggregates, p.calls, p.set = made.Columns, made.Calls, made.Set
 	fields := slices.Clone(group.Fields())
 	for _, c := range p.calls {
 		fields = append(fields, arrow.Field{Name: c.Column, Type: c.Type, Nullable: true})
@@ -139,29 +123,22 @@ func (p *Program) compilePlugin() error {
 // ones may always be null, so that one can be added to a table that has rows.
 func (p *Program) compileDerive() error {
 	fields := p.fixed()
-	for i, c := range p.spec.Aggregates {
-		fields = append(fields, arrow.Field{Name: c.Name, Type: p.aggregates[i].Type(), Nullable: true})
+	for i := range p.aggregates {
+		fields = append(fields, p.aggregates[i].Field())
 	}
 	for _, f := range p.spec.Adds {
 		fields = append(fields, arrow.Field{Name: f.Name, Type: f.Type, Nullable: true})
 	}
 	for _, c := range p.spec.Derive {
-		compiled, err := c.Expression.Check(arrow.NewSchema(fields, nil))
+		compiled, err := projection.Compile("derive.", c, arrow.NewSchema(fields, nil))
 		if err != nil {
-			return &ExpressionError{"derive." + c.Name, c.Expression.String(), err}
+			return err
 		}
-		p.derive = append(p.derive, compiled)
-		fields = append(fields, arrow.Field{Name: c.Name, Type: compiled.Type(), Nullable: true})
+		p.derive, fields = append(p.derive, compiled), append(fields, compiled.Field())
 	}
-	seen := map[string]bool{}
-	for _, f := range fields {
-		if seen[f.Name] {
-			return fmt.Errorf("column %s twice", f.Name)
-		}
-		seen[f.Name] = true
-	}
-	p.all = arrow.NewSchema(fields, nil)
-	return nil
+	var err error
+	p.all, err = projection.NewSchema(fields)
+	return err
 }
 
 // choose finds the columns of the table.
@@ -207,24 +184,12 @@ func (p *Program) readsPositions() bool {
 	return slices.ContainsFunc(names, func(name string) bool { return record.IsPositionColumn(name) || record.IsChangeColumn(name) })
 }
 
-// after is a time some durations later; times that no clock shows stay within
-// 64 bits.
-func after(t int64, durations ...int64) int64 {
-	for _, d := range durations {
-		if t > math.MaxInt64-d {
-			return math.MaxInt64
-		}
-		t += d
-	}
-	return t
-}
-
 // closesAt is the watermark at which a session that ends at a time is closed.
-func (p *Program) closesAt(end int64) int64 { return after(end, p.gap) }
+func (p *Program) closesAt(end int64) int64 { return eventtime.After(end, p.gap) }
 
 // lateAt is the watermark at which an event is late.
-func (p *Program) lateAt(t int64) int64 { return after(t, p.gap, p.lateness) }
+func (p *Program) lateAt(t int64) int64 { return eventtime.After(t, p.gap, p.lateness) }
 
 // forgottenAt is the watermark at which no event that is not late can touch a
 // session any more.
-func (p *Program) forgottenAt(end int64) int64 { return after(end, p.gap, p.gap, p.lateness) }
+func (p *Program) forgottenAt(end int64) int64 { return eventtime.After(end, p.gap, p.gap, p.lateness) }

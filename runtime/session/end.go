@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/changelog"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
@@ -45,41 +46,45 @@ func (o *Operator) end(ctx context.Context, watermark int64) (record.Changelog, 
 	if err := o.ready(watermark); err != nil {
 		return record.Changelog{}, nil, err
 	}
-	var all changes
-	defer all.release()
+	var all changelog.Parts
+	var failed []SessionError
+	defer all.Release()
 	for from := []byte{spaceTimers}; ; o.release() {
 		var err error
 		if from, err = o.holdDue(from, watermark); err != nil {
 			return record.Changelog{}, nil, err
 		}
-		if err = o.endHeld(ctx, watermark, &all); err != nil {
+		wrong, err := o.endHeld(ctx, watermark, &all)
+		if err != nil {
 			return record.Changelog{}, nil, err
 		}
+		failed = append(failed, wrong...)
 		if from == nil {
 			break
 		}
 	}
-	joined, err := all.join(o.mem)
-	return joined, all.failed, err
+	joined, err := all.Join(o.mem)
+	return joined, failed, err
 }
 
-// endHeld ends the epoch of the keys that are held.
-func (o *Operator) endHeld(ctx context.Context, watermark int64, all *changes) error {
+// endHeld ends the epoch of the keys that are held. It returns those of their
+// sessions that have no row.
+func (o *Operator) endHeld(ctx context.Context, watermark int64, all *changelog.Parts) ([]SessionError, error) {
 	e := &ending{Operator: o, watermark: watermark, keys: o.sortedKeys()}
 	defer func() { e.made.release() }()
 	e.choose()
 	if err := e.emit(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	slices.SortFunc(e.removed, func(a, b row) int {
 		return cmp.Or(bytes.Compare(o.keys.key(a.key), o.keys.key(b.key)), cmp.Compare(a.named, b.named))
 	})
 	log, err := e.changelog()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	all.add(log, e.failed)
-	return e.write()
+	all.Add(log)
+	return e.failed, e.write()
 }
 
 // dueAtOnce bounds the keys that are held for their timers.
@@ -261,12 +266,7 @@ func (e *ending) changelog() (record.Changelog, error) {
 	if err != nil {
 		return record.Changelog{}, err
 	}
-	changes := record.Changelog{Ops: ops, Rows: rows}
-	if err := changes.Check(); err != nil {
-		rows.Release()
-		return record.Changelog{}, err
-	}
-	return changes, nil
+	return changelog.Of(ops, rows)
 }
 
 // rowsBefore makes rows as the table has them: of the sessions as the store has

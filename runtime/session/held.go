@@ -1,5 +1,7 @@
 package session
 
+import "github.com/calvelake/calve/runtime/record/eventtime"
+
 // held is what an operator holds of the epoch in hand: the keys that were
 // touched, and their sessions. A session is a slot, its number among sessions
 // and accumulators; those of a key are a list in order of start.
@@ -141,16 +143,16 @@ func (o *Operator) place(key int32, t int64) int32 {
 	if r := e.recent; r >= 0 && t >= o.sessions[r].start {
 		at = r // whatever is before it ends too early
 	}
-	for at >= 0 && after(o.sessions[at].end, o.gap) < t {
+	for at >= 0 && eventtime.After(o.sessions[at].end, o.gap) < t {
 		before, at = at, o.sessions[at].next
 	}
-	if at < 0 || after(t, o.gap) < o.sessions[at].start {
+	if at < 0 || eventtime.After(t, o.gap) < o.sessions[at].start {
 		at = o.insert(e, before, at, t)
 	}
 	s := o.edit(at)
 	s.start, s.end = min(s.start, t), max(s.end, t)
 	s.rows++
-	if next := s.next; next >= 0 && o.sessions[next].start <= after(s.end, o.gap) {
+	if next := s.next; next >= 0 && o.sessions[next].start <= eventtime.After(s.end, o.gap) {
 		o.bridge(key, at, next)
 	}
 	e.recent = at

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
-	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -152,13 +151,4 @@ func appendPart(b array.Builder, v []byte) {
 	default:
 		panic("BUG: a key has a part of " + b.Type().String())
 	}
-}
-
-// keyText is a key for a message: user_id=5, device=a.
-func keyText(names []arrow.Field, columns []arrow.Array, row int) string {
-	parts := make([]string, len(names))
-	for i, f := range names {
-		parts[i] = f.Name + "=" + columns[i].ValueStr(row)
-	}
-	return strings.Join(parts, ", ")
 }

@@ -11,9 +11,11 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
-	"github.com/calvelake/calve/runtime/expression"
+	"github.com/calvelake/calve/runtime/projection"
+	"github.com/calvelake/calve/runtime/projection/projectiontest"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
+	"github.com/calvelake/calve/runtime/record/recordtest"
 )
 
 // event is a row of the staging model; times are µs.
@@ -42,28 +44,18 @@ func stagingSchema() *arrow.Schema {
 	}, record.PositionFields()...), nil)
 }
 
-// scribbler overwrites memory that is given back: what is kept of a batch shows.
-type scribbler struct{ memory.Allocator }
-
-func (s scribbler) Free(b []byte) {
-	for i := range b {
-		b[i] = 0xaa
-	}
-	s.Allocator.Free(b)
-}
-
 // batchOf makes a batch of events of one topic, in the order of their offsets.
 func batchOf(events []event) record.Batch {
 	const own = 5
-	b := array.NewRecordBuilder(scribbler{memory.DefaultAllocator}, arrow.NewSchema(stagingSchema().Fields()[:own], nil))
+	b := array.NewRecordBuilder(recordtest.Scribbler{Allocator: memory.DefaultAllocator}, arrow.NewSchema(stagingSchema().Fields()[:own], nil))
 	defer b.Release()
 	out := record.Batch{Source: &record.Slice{TopicPartition: record.TopicPartition{Topic: events[0].topic}}, Ordinals: []int32{}}
 	for _, e := range events {
-		appendAny(b.Field(0), e.user)
-		appendAny(b.Field(1), e.device)
-		appendAny(b.Field(2), e.at)
-		appendAny(b.Field(3), e.page)
-		appendAny(b.Field(4), e.bytes)
+		recordtest.Append(b.Field(0), e.user)
+		recordtest.Append(b.Field(1), e.device)
+		recordtest.Append(b.Field(2), e.at)
+		recordtest.Append(b.Field(3), e.page)
+		recordtest.Append(b.Field(4), e.bytes)
 		if n := len(out.Source.Records); n == 0 || out.Source.Records[n-1].Offset != e.offset {
 			out.Source.Records = append(out.Source.Records, record.Record{Offset: e.offset, Timestamp: 1000 * e.offset})
 		}
@@ -74,30 +66,6 @@ func batchOf(events []event) record.Batch {
 	return out
 }
 
-func appendAny(b array.Builder, v any) {
-	if v == nil {
-		b.AppendNull()
-		return
-	}
-	switch b := b.(type) {
-	case *array.StringBuilder:
-		b.Append(v.(string))
-	case *array.Int64Builder:
-		b.Append(v.(int64))
-	case *array.TimestampBuilder:
-		b.Append(arrow.Timestamp(v.(int64)))
-	}
-}
-
-func columnOf(t testing.TB, name, text string) Column {
-	t.Helper()
-	e, err := expression.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Column{name, e}
-}
-
 const us = time.Microsecond
 
 // visitsSpec is sessions with a gap of 10 µs.
@@ -105,11 +73,11 @@ func visitsSpec(t testing.TB) Spec {
 	t.Helper()
 	return Spec{
 		Model: "visits", Input: stagingSchema(), Key: []string{"user_id", "device"}, EventTime: "at", Gap: 10 * us, Emit: EmitOnClose, SurrogateKey: "session_key",
-		Aggregates: []Column{
-			columnOf(t, "views", "count()"), columnOf(t, "total", "sum(bytes)"), columnOf(t, "entry", "first(page)"), columnOf(t, "leave", "last(page)"),
-			columnOf(t, "pages", "count_distinct(page)"), columnOf(t, "big", "count_if(bytes > 50) > 0"), columnOf(t, "mean", "sum(bytes) / count(bytes)"),
+		Aggregates: []projection.Column{
+			projectiontest.Column(t, "views", "count()"), projectiontest.Column(t, "total", "sum(bytes)"), projectiontest.Column(t, "entry", "first(page)"), projectiontest.Column(t, "leave", "last(page)"),
+			projectiontest.Column(t, "pages", "count_distinct(page)"), projectiontest.Column(t, "big", "count_if(bytes > 50) > 0"), projectiontest.Column(t, "mean", "sum(bytes) / count(bytes)"),
 		},
-		Derive: []Column{columnOf(t, "length", "date_diff('microsecond', session_start, session_end)")},
+		Derive: []projection.Column{projectiontest.Column(t, "length", "date_diff('microsecond', session_start, session_end)")},
 	}
 }
 
@@ -174,11 +142,7 @@ func end(t testing.TB, o *Operator, watermark int64) ([]change, []SessionError) 
 	for i, op := range log.Ops {
 		out[i] = change{op, map[string]string{}}
 		for c, f := range log.Rows.Schema().Fields() {
-			v := strings.Clone(log.Rows.Column(c).ValueStr(i)) // the log is released
-			if at, ok := log.Rows.Column(c).(*array.Timestamp); ok {
-				v = fmt.Sprint(int64(at.Value(i)))
-			}
-			out[i].row[f.Name] = v
+			out[i].row[f.Name] = recordtest.Text(log.Rows.Column(c), i, recordtest.Micros)
 		}
 	}
 	return out, failed

@@ -15,6 +15,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
+	"github.com/calvelake/calve/runtime/record/recordtest"
 )
 
 // world is one random run: how events come, and what the sessions are.
@@ -48,7 +49,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		w.spec.Plugin.(*tally).blind = g.IntN(2) == 0
 	}
 	w.intact = g.IntN(2) == 0
-	w.memory = memory.NewCheckedAllocator(scribbler{memory.DefaultAllocator})
+	w.memory = memory.NewCheckedAllocator(recordtest.Scribbler{Allocator: memory.DefaultAllocator})
 	w.spec.Allocator = w.memory
 	w.open()
 	return w

@@ -9,10 +9,12 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
-	"github.com/calvelake/calve/runtime/expression"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/changelog"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 	"github.com/calvelake/calve/runtime/record/rowcodec"
+	"github.com/calvelake/calve/runtime/upstream"
 )
 
 // made is rows of sessions, with all columns that are made.
@@ -123,24 +125,20 @@ func (b *rowBuilder) aggregate(list []candidate) error {
 	}()
 	group := newBatch(b.group, slices.Concat(b.columns[1:], results), int64(len(list)))
 	defer group.Release()
-	for i, c := range b.spec.Aggregates {
-		if err := b.eval("aggregates."+c.Name, c.Name, b.aggregates[i], group); err != nil {
+	for i := range b.aggregates {
+		if err := b.eval(&b.aggregates[i], group); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *rowBuilder) eval(what, column string, c *expression.Compiled, rows arrow.RecordBatch) error {
-	values, faults, err := c.Eval(rows, b.mem)
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+func (b *rowBuilder) eval(c *projection.Compiled, rows arrow.RecordBatch) error {
+	values, err := c.Compute(rows, b.mem, func(row int, c *projection.Compiled, message string) { b.fail(row, c.Name, c.Path+": "+message) })
+	if err == nil {
+		b.columns = append(b.columns, values)
 	}
-	b.columns = append(b.columns, values)
-	for _, f := range faults {
-		b.fail(f.Row, column, what+": "+f.Message)
-	}
-	return nil
+	return err
 }
 
 // addPlugin adds the columns that the plugin made.
@@ -166,9 +164,9 @@ func (b *rowBuilder) addPlugin(list []candidate) error {
 
 // compute computes the derived columns, each over those before it.
 func (b *rowBuilder) compute() error {
-	for i, c := range b.spec.Derive {
+	for i := range b.derive {
 		rows := newBatch(arrow.NewSchema(b.all.Fields()[:len(b.columns)], nil), b.columns, int64(len(b.made.failed)))
-		err := b.eval("derive."+c.Name, c.Name, b.derive[i], rows)
+		err := b.eval(&b.derive[i], rows)
 		rows.Release()
 		if err != nil {
 			return err
@@ -246,7 +244,7 @@ func (h *heads) release() {
 // about is an error about a session, without what is wrong.
 func (h *heads) about(o *Operator, row int) SessionError {
 	return SessionError{
-		Key: keyText(o.keyFields, h.key, row), SurrogateKey: strings.Clone(h.surrogate.ValueStr(row)),
+		Key: upstream.KeyText(o.spec.Key, h.key, row), SurrogateKey: strings.Clone(h.surrogate.ValueStr(row)),
 		Start: int64(h.start.(*array.Timestamp).Value(row)), End: int64(h.end.(*array.Timestamp).Value(row)),
 	}
 }
@@ -254,7 +252,11 @@ func (h *heads) about(o *Operator, row int) SessionError {
 // table is the rows of several, with the columns of the table.
 func (o *Operator) table(some ...*made) (arrow.RecordBatch, error) {
 	var parts []arrow.RecordBatch
-	defer func() { releaseAll(parts) }()
+	defer func() {
+		for _, p := range parts {
+			p.Release()
+		}
+	}()
 	for _, m := range some {
 		if m == nil || m.rows == nil || m.rows.NumRows() == 0 {
 			continue
@@ -265,7 +267,7 @@ func (o *Operator) table(some ...*made) (arrow.RecordBatch, error) {
 		}
 		parts = append(parts, newBatch(o.output, columns, m.rows.NumRows()))
 	}
-	return joinRows(parts, o.mem)
+	return changelog.JoinRows(parts, o.mem)
 }
 
 func newBatch(schema *arrow.Schema, columns []arrow.Array, rows int64) arrow.RecordBatch {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/calvelake/calve/runtime/projection/projectiontest"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
 )
@@ -118,7 +119,7 @@ func TestABridgeToAnEmittedSessionKeepsItsKey(t *testing.T) {
 func TestRejectsSayWhy(t *testing.T) {
 	spec := visitsSpec(t)
 	spec.Lateness = 5 * us
-	spec.Aggregates = append(spec.Aggregates, columnOf(t, "ratio", "max(10 % bytes)"))
+	spec.Aggregates = append(spec.Aggregates, projectiontest.Column(t, "ratio", "max(10 % bytes)"))
 	o := open(t, spec, keyvaluetest.New())
 	late, edge := at(5, "a"), at(6, "a")
 	noTime, noUser, zero := at(7, "a"), at(8, "a"), at(9, "a")
@@ -147,7 +148,7 @@ func TestRejectsSayWhy(t *testing.T) {
 func TestASessionThatCannotBeComputedHasNoRowUntilItCan(t *testing.T) {
 	spec := visitsSpec(t)
 	spec.Emit = EmitEarly
-	spec.Derive = append(spec.Derive, columnOf(t, "rate", "100 % (views - 2)"))
+	spec.Derive = append(spec.Derive, projectiontest.Column(t, "rate", "100 % (views - 2)"))
 	o := open(t, spec, keyvaluetest.New())
 	take(t, o, record.NoTime, at(0, "a"))
 	changes, failed := end(t, o, 0)
@@ -174,7 +175,7 @@ func TestASessionThatCannotBeComputedHasNoRowUntilItCan(t *testing.T) {
 func TestPositionsCanBeReadAndBeTheTime(t *testing.T) {
 	spec := visitsSpec(t)
 	spec.EventTime = record.ColumnTimestamp
-	spec.Aggregates = append(spec.Aggregates, columnOf(t, "newest", "max(kafka_timestamp)"), columnOf(t, "where", "first(kafka_topic)"), columnOf(t, "at_offset", "last(kafka_offset)"))
+	spec.Aggregates = append(spec.Aggregates, projectiontest.Column(t, "newest", "max(kafka_timestamp)"), projectiontest.Column(t, "where", "first(kafka_topic)"), projectiontest.Column(t, "at_offset", "last(kafka_offset)"))
 	spec.Gap = 5000 * us
 	spec.Columns = []string{"newest", "where", "at_offset"}
 	o := open(t, spec, keyvaluetest.New())

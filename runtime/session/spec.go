@@ -12,6 +12,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/aggregate"
 	"github.com/calvelake/calve/runtime/expression"
+	"github.com/calvelake/calve/runtime/projection"
 	"github.com/calvelake/calve/runtime/record"
 )
 
@@ -29,12 +30,6 @@ const (
 	ColumnEnd   = "session_end"   // the time of its last event
 )
 
-// Column is a column that an expression makes.
-type Column struct {
-	Name       string
-	Expression *expression.Expr
-}
-
 // Spec is what sessions are to be.
 type Spec struct {
 	Model        string        // for messages
@@ -44,11 +39,11 @@ type Spec struct {
 	Gap          time.Duration // a longer pause ends a session; whole microseconds
 	Lateness     time.Duration
 	Emit         Emit
-	SurrogateKey string   // the name of its column
-	Aggregates   []Column // over the columns of Input; outside of aggregates they see key, start and end
-	Derive       []Column // over all columns before them
-	Plugin       Plugin   // nil for none
-	PluginInput  []string // the columns of Input that the plugin accumulates
+	SurrogateKey string              // the name of its column
+	Aggregates   []projection.Column // over the columns of Input; outside of aggregates they see key, start and end
+	Derive       []projection.Column // over all columns before them
+	Plugin       Plugin              // nil for none
+	PluginInput  []string            // the columns of Input that the plugin accumulates
 	Adds         []arrow.Field
 	// Columns chooses the columns of aggregates, plugin and derive that the
 	// table has behind surrogate key, key, start and end; nil is all, in this
@@ -61,17 +56,6 @@ type Spec struct {
 // ErrInput: the model that sessions are to be made of has rows that change.
 var ErrInput = errors.New("sessions read a staging model")
 
-// ExpressionError is what is wrong with an expression of a Spec.
-type ExpressionError struct {
-	Path string // aggregates.<column> or derive.<column>
-	Text string // of the expression
-	Err  error  // an *expression.Error
-}
-
-func (e *ExpressionError) Error() string { return fmt.Sprintf("%s: %s", e.Path, e.Err) }
-
-func (e *ExpressionError) Unwrap() error { return e.Err }
-
 // Program is a Spec that was checked and compiled. It is immutable.
 type Program struct {
 	spec       Spec
@@ -82,8 +66,8 @@ type Program struct {
 	group      *arrow.Schema // what expressions over aggregates see, the calls' columns included
 	calls      []expression.AggregateCall
 	set        []aggregate.Call
-	aggregates []*expression.Compiled
-	derive     []*expression.Compiled
+	aggregates []projection.Compiled
+	derive     []projection.Compiled
 	all        *arrow.Schema // every column that is made, in the order of making
 	chosen     []int         // the columns of all that the table has
 	output     *arrow.Schema
@@ -92,8 +76,8 @@ type Program struct {
 	finish     *arrow.Schema
 }
 
-// Compile checks a Spec. The error is an *ExpressionError where an expression
-// is wrong, and ErrInput where the input is no staging model's.
+// Compile checks a Spec. The error is a *projection.ExpressionError where an
+// expression is wrong, and ErrInput where the input is no staging model's.
 func Compile(spec Spec) (*Program, error) {
 	p := &Program{spec: spec, mem: spec.Allocator, gap: spec.Gap.Microseconds(), lateness: spec.Lateness.Microseconds()}
 	if p.mem == nil {

@@ -10,6 +10,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/calvelake/calve/runtime/expression"
+	"github.com/calvelake/calve/runtime/projection"
+	"github.com/calvelake/calve/runtime/projection/projectiontest"
 	"github.com/calvelake/calve/runtime/record"
 	"github.com/calvelake/calve/runtime/record/keyvalue/keyvaluetest"
 )
@@ -48,7 +50,7 @@ func TestTheTableHasTheColumnsOfTheSpec(t *testing.T) {
 func TestChosenColumnsAreComputedFromThoseThatAreNot(t *testing.T) {
 	spec := visitsSpec(t)
 	spec.Columns = []string{"per_view"}
-	spec.Derive = append(spec.Derive, columnOf(t, "per_view", "length / views"))
+	spec.Derive = append(spec.Derive, projectiontest.Column(t, "per_view", "length / views"))
 	o := open(t, spec, keyvaluetest.New())
 	take(t, o, record.NoTime, at(0, "a"), at(5, "b"))
 	changes, _ := end(t, o, 100)
@@ -79,19 +81,19 @@ func TestSpecsThatMakeNoSenseAreRefused(t *testing.T) {
 	f(func(s *Spec) { s.Columns = []string{"views", "views"} }, "columns: column views twice")
 	f(func(s *Spec) { s.PluginInput = []string{"url"} }, "plugin: the input has no column url")
 	f(func(s *Spec) { s.Adds[0].Type = arrow.PrimitiveTypes.Uint8 }, "plugin: column tallied is uint8, which no table holds")
-	f(func(s *Spec) { s.Aggregates[0] = columnOf(t, "views", "count() + bytes") },
+	f(func(s *Spec) { s.Aggregates[0] = projectiontest.Column(t, "views", "count() + bytes") },
 		"aggregates.views: at character 11: column bytes has a value for each row, outside of an aggregate there is one for all; aggregate it, as in first(bytes) or max(bytes)")
-	f(func(s *Spec) { s.Aggregates[0] = columnOf(t, "views", "sum(page)") },
+	f(func(s *Spec) { s.Aggregates[0] = projectiontest.Column(t, "views", "sum(page)") },
 		"aggregates.views: at character 1: sum needs a number, found string; cast it, as in sum(cast(x as long))")
-	f(func(s *Spec) { s.Derive[0] = columnOf(t, "length", "views + entry") },
+	f(func(s *Spec) { s.Derive[0] = projectiontest.Column(t, "length", "views + entry") },
 		"derive.length: at character 9: + needs numbers, found string; texts are joined by ||, and made numbers by cast(x as long)")
 }
 
 func TestExpressionErrorsSayWhichExpression(t *testing.T) {
 	spec := visitsSpec(t)
-	spec.Derive = []Column{columnOf(t, "x", "nothing")}
+	spec.Derive = []projection.Column{projectiontest.Column(t, "x", "nothing")}
 	_, err := Compile(spec)
-	var at *ExpressionError
+	var at *projection.ExpressionError
 	var inner *expression.Error
 	if !errors.As(err, &at) || !errors.As(err, &inner) || at.Path != "derive.x" || at.Text != "nothing" || inner.Position != 1 {
 		t.Errorf("got %#v", err)
@@ -123,7 +125,7 @@ func TestTheStateVersionChangesWithWhatStateMeans(t *testing.T) {
 		"another derived column": func(s *Spec) { s.Derive = nil },
 		"emit":                   func(s *Spec) { s.Emit = EmitEarly },
 		"chosen columns":         func(s *Spec) { s.Columns = []string{"views"} },
-		"another use of a call":  func(s *Spec) { s.Aggregates[0] = columnOf(t, "views", "count() + 1") },
+		"another use of a call":  func(s *Spec) { s.Aggregates[0] = projectiontest.Column(t, "views", "count() + 1") },
 	} {
 		if version(change) != same {
 			t.Errorf("%s: the version changes", name)
@@ -134,7 +136,7 @@ func TestTheStateVersionChangesWithWhatStateMeans(t *testing.T) {
 		"gap":       func(s *Spec) { s.Gap++; s.Gap += 999 },
 		"lateness":  func(s *Spec) { s.Lateness = time.Second },
 		"aggregate": func(s *Spec) { s.Aggregates = s.Aggregates[1:] },
-		"argument":  func(s *Spec) { s.Aggregates[1] = columnOf(t, "total", "sum(bytes + 1)") },
+		"argument":  func(s *Spec) { s.Aggregates[1] = projectiontest.Column(t, "total", "sum(bytes + 1)") },
 		"plugin":    func(s *Spec) { *s = withTally(t, *s) },
 	} {
 		if version(change) == same {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/calvelake/calve/runtime/record/eventtime"
 	"github.com/calvelake/calve/runtime/record/keyvalue"
 )
 
@@ -101,7 +102,7 @@ func (o *Operator) loadEntry(e *entry, data []byte) error {
 		o.sessions = append(o.sessions, noSession)
 		s := &o.sessions[slot]
 		o.loadSession(r, s, int(slot))
-		if i > 0 && r.Err() == nil && s.start <= after(end, o.gap) {
+		if i > 0 && r.Err() == nil && s.start <= eventtime.After(end, o.gap) {
 			r.Fail("sessions are not in order")
 		}
 		if end = s.end; last < 0 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/calvelake/calve/runtime/aggregate"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/record/eventtime"
 )
 
 // Take adds the rows of a batch to sessions, at a watermark, µs since 1970 UTC.
@@ -179,10 +180,8 @@ func (t *taking) judge() {
 func (t *taking) lateMessage(at int64) string {
 	by := time.Duration(t.watermark-t.lateAt(at)) * time.Microsecond
 	return fmt.Sprintf("event time %s is late by %s: the watermark is at %s, and sessions of %s take events up to %s before it (gap %s and allowed_lateness %s); calve reconcile --model %s takes it in, for it computes sessions anew from the staging table; raise allowed_lateness where many are late",
-		timeText(at), by, timeText(t.watermark), t.spec.Model, t.spec.Gap+t.spec.Lateness, t.spec.Gap, t.spec.Lateness, t.spec.Model)
+		eventtime.Text(at), by, eventtime.Text(t.watermark), t.spec.Model, t.spec.Gap+t.spec.Lateness, t.spec.Gap, t.spec.Lateness, t.spec.Model)
 }
-
-func timeText(us int64) string { return time.UnixMicro(us).UTC().Format(time.RFC3339Nano) }
 
 // compute computes the arguments of aggregates, and refuses the rows for which
 // that fails.
