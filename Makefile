@@ -5,7 +5,7 @@ BENCHTIME ?= 1x
 FUZZTIME ?= 20s
 # Without debug information a test binary links in half the time; traces stay.
 # poison overwrites the memory of batches as soon as they are released.
-TESTFLAGS ?= -tags poison -ldflags='-s -w' -timeout 20m
+TESTFLAGS ?= -tags poison -ldflags='-s -w' -timeout 40m
 SOAKTIME ?= 10m
 PLUGINS := $(patsubst %/go.mod,%,$(wildcard examples/*/plugin/*/go.mod))
 # Decoders against other libraries, which are dependencies of this module alone.

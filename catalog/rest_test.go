@@ -87,12 +87,12 @@ func TestUnreachableCatalogs(t *testing.T) {
 	}
 	silent := listener.Addr().String() // takes connections and never answers
 	defer listener.Close()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	conn, err := net.Dial("tcp", silent)
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := closed.Addr().String()
-	closed.Close()
+	defer conn.Close()
+	refused := conn.LocalAddr().String() // nobody listens there, and nobody else can
 	for name, address := range map[string]string{"refuses": refused, "silent": silent} {
 		_, err := catalog.Open(t.Context(), catalog.Config{
 			Type: catalog.REST, URI: "http://user:hush@" + address + "/api?key=hush", Timeout: 50 * time.Millisecond,

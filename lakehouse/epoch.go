@@ -98,6 +98,8 @@ type KeyedModel struct {
 	// Describes is what the digest is of, for messages; absent where the model's
 	// kind does not tell.
 	Describes []string `json:"describes,omitempty"`
+	// Watermark is absent for a model that depends on no staging model.
+	Watermark *Reached `json:"watermark,omitempty"`
 	// Behind is set while the model takes in what its inputs' tables held when it
 	// began: the last epoch of theirs that it has taken in.
 	Behind *int64 `json:"behind,omitempty"`
@@ -105,6 +107,15 @@ type KeyedModel struct {
 	Rework *Rework `json:"rework,omitempty"`
 	// Open is how many sessions it holds open; absent for a model that has none.
 	Open *int64 `json:"open,omitempty"`
+}
+
+// Reached is how far a keyed model's event time has come after an epoch, in µs
+// since 1970-01-01 UTC or record.NoTime. It does not follow from the watermarks
+// of staging models alone, for it stays where it is when one that was silent
+// delivers what is older.
+type Reached struct {
+	At   int64 `json:"at"`
+	Seen int64 `json:"seen"` // what its operator saw in the epoch
 }
 
 // Rework is what is known of a keyed model whose rows are made anew, while its

@@ -31,7 +31,8 @@ func goldenEpoch() *Epoch {
 		}}},
 		Keyed: []KeyedModel{{
 			Name: "int_sessions", Definition: "session 0badcafe", Describes: []string{"gap 30m0s"}, Behind: &behind, Open: &open,
-			Rework: &Rework{Shown: watermark - 2, Request: "reconcile-1", Until: 6, Seen: watermark - 3},
+			Watermark: &Reached{At: watermark - 4, Seen: watermark - 5},
+			Rework:    &Rework{Shown: watermark - 2, Request: "reconcile-1", Until: 6, Seen: watermark - 3},
 		}},
 		Changes: []TableChange{{
 			Table: "marts.fct_orders", UUID: uuid.MustParse("9c12d441-03fe-4693-9a96-a0705ddf69c1"), Prev: 5,

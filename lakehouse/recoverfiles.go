@@ -48,10 +48,10 @@ func (l *Lake) Decided(ctx context.Context, number int64) (*Epoch, error) {
 	return nil, fmt.Errorf("%w: it ends at epoch %d", ErrNotInLog, tail.Last())
 }
 
-// Missing lists the data files of a decided epoch that are needed and not
-// there: all of a table that does not show the epoch yet, and those that the
-// head still names of one that does. A file that was compacted away is not
-// needed.
+// Missing lists the data files, and files of deletion vectors, of a decided epoch
+// that are needed and not there: all of a table that does not show the epoch yet,
+// and those that the head still names of one that does. A file that was compacted
+// away is not needed.
 func (l *Lake) Missing(ctx context.Context, e *Epoch) ([]MissingFile, error) {
 	var missing []MissingFile
 	for i := range e.Changes {
@@ -73,7 +73,7 @@ func (l *Lake) Missing(ctx context.Context, e *Epoch) ([]MissingFile, error) {
 		if named == nil && c.ChangeFile != nil {
 			continue // the commit makes what is missing anew of the change file
 		}
-		for _, f := range c.Add {
+		for _, f := range c.uploaded() {
 			if named != nil && !named[f.Location] {
 				continue
 			}
@@ -136,6 +136,9 @@ func headFiles(ctx context.Context, tbl *table.Table) (map[string]bool, error) {
 	named := make(map[string]bool, len(tasks))
 	for _, t := range tasks {
 		named[t.File.FilePath()] = true
+		for _, v := range t.DeletionVectorFiles {
+			named[v.FilePath()] = true
+		}
 	}
 	return named, nil
 }

@@ -313,6 +313,19 @@ func TestLostVectorsOfADecidedEpochAreMadeAnew(t *testing.T) {
 	w.expect(membersTable, want)
 }
 
+// Those of an epoch that the table shows are named.
+func TestLostVectorsOfACommittedEpochAreMissing(t *testing.T) {
+	w, l, s, _ := vectorWorld(t, 200)
+	e := w.decideKeyed(l, s, membersTable, []change{amended("k00001", "us", 9), gone("k00002")})
+	w.commit(l, e)
+	location := e.Changes[0].Vectors.Location
+	w.lose(location)
+	missing, err := l.Missing(t.Context(), e)
+	if err != nil || len(missing) != 1 || !missing[0].Committed || missing[0].Location != location {
+		t.Errorf("missing %+v (%v), want %s", missing, err, location)
+	}
+}
+
 // deleteMember deletes a row as another engine would, by a deletion vector, and
 // accepts it.
 func (w *world) deleteMember(key string) {

@@ -44,15 +44,16 @@ func silent(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// closed is an address where nobody listens.
+// closed is an address where nobody listens: the near end of a connection, which
+// keeps the port from other processes.
 func closed(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	conn, err := net.Dial("tcp", silent(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() //nolint:errcheck // that is the point
-	return listener.Addr().String()
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn.LocalAddr().String()
 }
 
 // A run against what cannot be reached fails with a clear error within the
@@ -317,7 +318,9 @@ func TestCommitsOfFullWarehouseAreCompletedLater(t *testing.T) {
 		return storagetest.S3OK
 	}
 	dir := t.TempDir()
-	p := setup{warehouse: s3Warehouse(server), catalog: "{timeout: 100ms}"}.load(t, dir)
+	// The time-out is of each call too, and it is a full warehouse that is to end
+	// the run, not a slow machine.
+	p := setup{warehouse: s3Warehouse(server), catalog: "{timeout: 3s}"}.load(t, dir)
 	produce(t, p, "events", `{"id":1}`)
 	_, err := once(t.Context(), p)
 	wantError(t, err, storage.ErrNoSpace, "recorded but not committed")

@@ -114,6 +114,9 @@ func (m *Metrics) Begin(start *lakehouse.Start) {
 	}
 	for _, k := range start.Keyed {
 		m.held(k.Name, k.Open)
+		if w := k.Watermark; w != nil {
+			m.passed(k.Name, w.At)
+		}
 	}
 }
 

@@ -164,15 +164,16 @@ func TestWhatTheLastEpochLeftShowsBeforeTheFirst(t *testing.T) {
 		Watermarks: map[string]record.Watermark{"events": {At: micro(800), Partitions: []record.WatermarkPartition{
 			{Topic: "events", Newest: micro(900)}, {Topic: "events", Partition: 1, Newest: record.NoTime},
 		}}},
-		Keyed: []lakehouse.KeyedModel{{Name: "sessions", Open: &open}},
+		Keyed: []lakehouse.KeyedModel{{Name: "sessions", Open: &open, Watermark: &lakehouse.Reached{At: micro(700)}}},
 	})
 	wantSeries(t, scrape(t, m), map[string]string{
-		`calve_epochs_total`:                                "0",
-		`calve_epoch_last`:                                  "41",
-		`calve_epoch_last_commit_timestamp_seconds`:         "1000",
-		`calve_watermark_timestamp_seconds{model="events"}`: "800",
-		`calve_freshness_seconds{model="events"}`:           "100",
-		`calve_open_sessions{model="sessions"}`:             "3",
+		`calve_epochs_total`:                                  "0",
+		`calve_epoch_last`:                                    "41",
+		`calve_epoch_last_commit_timestamp_seconds`:           "1000",
+		`calve_watermark_timestamp_seconds{model="events"}`:   "800",
+		`calve_watermark_timestamp_seconds{model="sessions"}`: "700",
+		`calve_freshness_seconds{model="events"}`:             "100",
+		`calve_open_sessions{model="sessions"}`:               "3",
 	})
 }
 

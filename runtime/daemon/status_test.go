@@ -138,18 +138,10 @@ func TestStatusOfAProjectThatNeverRanLeavesNoTrace(t *testing.T) {
 }
 
 func TestStatusSaysThatTheBrokerDoesNotAnswer(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
 	p := setup{}.load(t, t.TempDir())
 	produce(t, p, "events", `{"id":1}`)
 	mustRun(t, p)
-	p.Connections.Kafka.Embedded.Listen = address
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	p.Connections.Kafka.Embedded.Listen = closed(t)
 	for _, c := range []struct {
 		topics func(context.Context, ...string) ([]kafka.Topic, error)
 		want   string

@@ -18,7 +18,6 @@ import (
 // models says where each model of the project is.
 func (r *statusReader) models() {
 	r.status.Models = make([]ModelStatus, 0, len(r.project.Models))
-	watermarks := map[string]*time.Time{}
 	for i := range r.project.Models {
 		m := &r.project.Models[i]
 		s := ModelStatus{Model: m.Name, Kind: string(m.Kind)}
@@ -31,9 +30,8 @@ func (r *statusReader) models() {
 		if m.Kind == project.KindStaging {
 			r.staging(m, &s)
 		} else {
-			r.keyed(m, &s, watermarks)
+			r.keyed(m, &s)
 		}
-		watermarks[m.Name] = s.Watermark
 		r.status.Models = append(r.status.Models, s)
 	}
 }
@@ -72,46 +70,17 @@ func partitionStatus(reader string, g lakehouse.Range, events map[record.TopicPa
 	return s
 }
 
-// keyed tells of a model that keeps state. Its watermark is the lowest of those
-// that it depends on, models being in the order in which they run; while it is
-// behind it has one of its own, which is not recorded.
-func (r *statusReader) keyed(m *project.Model, s *ModelStatus, watermarks map[string]*time.Time) {
+// keyed tells of a model that keeps state. While it takes in what its inputs'
+// tables held its watermark is one of former times, and is not shown.
+func (r *statusReader) keyed(m *project.Model, s *ModelStatus) {
 	k, begun := r.last.keyed[m.Name]
 	if !begun {
 		return
 	}
 	s.OpenSessions, s.BackfilledTo = k.Open, k.Behind
-	if k.Behind != nil {
-		return
+	if k.Behind == nil && k.Watermark != nil {
+		s.Watermark = timeAt(k.Watermark.At)
 	}
-	s.Watermark = watermarks[m.From.Model]
-	for _, name := range r.others(m) {
-		if at := watermarks[name]; at == nil || s.Watermark != nil && at.Before(*s.Watermark) {
-			s.Watermark = at
-		}
-	}
-}
-
-// others are the models beside the one that a model is from whose event time it
-// waits for. A date dimension has none.
-func (r *statusReader) others(m *project.Model) []string {
-	var names []string
-	var keys []project.ForeignKey
-	if m.Fact != nil {
-		for _, join := range m.Fact.LeftJoin {
-			names = append(names, join.To.Model)
-		}
-		keys = m.Fact.ForeignKeys
-	}
-	if m.Bridge != nil {
-		keys = m.Bridge.ForeignKeys
-	}
-	for _, fk := range keys {
-		if to, ok := r.project.Model(fk.To.Model); !ok || to.Kind != project.KindDate {
-			names = append(names, fk.To.Model)
-		}
-	}
-	return names
 }
 
 // sources compares what was read of sources with their freshness.

@@ -39,22 +39,23 @@ func watermarkAt(topic string, seconds int64) record.Watermark {
 	return record.Watermark{At: micro(seconds), Partitions: []record.WatermarkPartition{{Topic: topic, Newest: micro(seconds + 10)}}}
 }
 
-func TestAKeyedModelIsAsFarAsTheSlowestOfItsInputs(t *testing.T) {
+func TestAKeyedModelIsAsFarAsTheRecordSays(t *testing.T) {
 	behind := int64(4)
-	e := &lakehouse.Epoch{
-		Number: 9, Watermarks: map[string]record.Watermark{"clicks": watermarkAt("clicks", 500), "orders": watermarkAt("orders", 300)},
-		Keyed: []lakehouse.KeyedModel{{Name: "visits"}, {Name: "sales"}},
-	}
+	reached := func(seconds int64) *lakehouse.Reached { return &lakehouse.Reached{At: micro(seconds)} }
 	for _, c := range []struct {
-		name   string
-		behind *int64 // of visits
-		want   []string
+		name          string
+		visits, sales lakehouse.KeyedModel
+		want          []string
 	}{
-		{"all begun", nil, []string{"500", "300", "500", "300"}},
-		{"visits are behind", &behind, []string{"500", "300", "none", "none"}},
+		{"both are under way", lakehouse.KeyedModel{Watermark: reached(500)}, lakehouse.KeyedModel{Watermark: reached(450)}, []string{"500", "300", "500", "450"}},
+		{"one is behind", lakehouse.KeyedModel{Watermark: reached(100), Behind: &behind}, lakehouse.KeyedModel{Watermark: reached(450)}, []string{"500", "300", "none", "450"}},
+		{"before any event", lakehouse.KeyedModel{Watermark: &lakehouse.Reached{At: record.NoTime}}, lakehouse.KeyedModel{}, []string{"500", "300", "none", "none"}},
 	} {
-		e.Keyed[0].Behind = c.behind
-		r := shopStatus(e)
+		c.visits.Name, c.sales.Name = "visits", "sales"
+		r := shopStatus(&lakehouse.Epoch{
+			Number: 9, Watermarks: map[string]record.Watermark{"clicks": watermarkAt("clicks", 500), "orders": watermarkAt("orders", 300)},
+			Keyed: []lakehouse.KeyedModel{c.visits, c.sales},
+		})
 		r.models()
 		var got []string
 		for _, m := range r.status.Models {
@@ -67,37 +68,8 @@ func TestAKeyedModelIsAsFarAsTheSlowestOfItsInputs(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: watermarks are %v, want %v", c.name, got, c.want)
 		}
-		if got := r.status.Models[2].BackfilledTo; got != c.behind {
-			t.Errorf("%s: taken in up to %v, want %v", c.name, got, c.behind)
-		}
-	}
-}
-
-// A date dimension has no time; what has keys of another is as far as that is.
-func TestWhatHasKeysIsAsFarAsTheDimensions(t *testing.T) {
-	dimension := func(name, from string) project.Model {
-		return project.Model{Name: name, Kind: project.KindDimension, From: project.Ref{Model: from}, Dimension: &project.Dimension{}}
-	}
-	keys := func(names ...string) (keys []project.ForeignKey) {
-		for _, name := range names {
-			keys = append(keys, project.ForeignKey{To: project.Ref{Model: name}})
-		}
-		return keys
-	}
-	r := shopStatus(&lakehouse.Epoch{
-		Number: 9, Watermarks: map[string]record.Watermark{"clicks": watermarkAt("clicks", 300), "orders": watermarkAt("orders", 500)},
-		Keyed: []lakehouse.KeyedModel{{Name: "dim_pages"}, {Name: "dim_buyers"}, {Name: "dim_date"}, {Name: "dated"}, {Name: "fct"}, {Name: "map"}},
-	})
-	r.project.Models = append(r.project.Models[:2], dimension("dim_pages", "clicks"), dimension("dim_buyers", "orders"),
-		project.Model{Name: "dim_date", Kind: project.KindDate},
-		project.Model{Name: "dated", Kind: project.KindFact, From: project.Ref{Model: "orders"}, Fact: &project.Fact{ForeignKeys: keys("dim_date", "dim_buyers")}},
-		project.Model{Name: "fct", Kind: project.KindFact, From: project.Ref{Model: "orders"}, Fact: &project.Fact{ForeignKeys: keys("dim_date", "dim_buyers", "dim_pages")}},
-		project.Model{Name: "map", Kind: project.KindBridge, From: project.Ref{Model: "orders"}, Bridge: &project.Bridge{ForeignKeys: keys("dim_buyers", "dim_pages")}})
-	r.models()
-	want := map[string]int64{"dated": 500, "fct": 300, "map": 300}
-	for _, m := range r.status.Models {
-		if at, ok := want[m.Model]; ok && (m.Watermark == nil || m.Watermark.Unix() != at) {
-			t.Errorf("the watermark of %s is %v, want %d s", m.Model, m.Watermark, at)
+		if got := r.status.Models[2].BackfilledTo; got != c.visits.Behind {
+			t.Errorf("%s: taken in up to %v, want %v", c.name, got, c.visits.Behind)
 		}
 	}
 }

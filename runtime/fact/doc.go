@@ -34,8 +34,8 @@
 //
 // The rows of a keyed model are kept as long as that model has them. Those of a
 // staging model, which are joined within a range of time, are kept for a while. Let
-// W be the watermark, the lowest of all inputs, the one of the last epoch for a
-// whole epoch. A row to be joined at t is late if t + lateness <= W, whatever else
+// W be the watermark, the lowest of all inputs that are not silent, the one of the
+// last epoch for a whole epoch. A row to be joined at t is late if t + lateness <= W, whatever else
 // there is. The range [from, to] of a fact's row stays open until to + lateness <=
 // W: nothing that is not late can come into it then, so what was aggregated is
 // final. A row to be joined is forgotten when it would be late and no open range

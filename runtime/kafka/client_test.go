@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -73,14 +74,26 @@ func TestConfigPrintsWithoutThePassword(t *testing.T) {
 }
 
 func TestOpenNamesAnUnreachableBroker(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address := closed(t)
+	_, err := Open(t.Context(), Config{Brokers: []string{address}, Timeout: patience}, quiet)
+	wantError(t, err, ErrUnreachable, address, "check")
+}
+
+// closed is an address where nobody listens: the near end of a connection, which
+// keeps the port from other processes.
+func closed(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	l.Close()
-	_, err = Open(t.Context(), Config{Brokers: []string{address}, Timeout: patience}, quiet)
-	wantError(t, err, ErrUnreachable, address, "check")
+	t.Cleanup(func() { _ = listener.Close() })
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn.LocalAddr().String()
 }
 
 func TestOpenGivesUpOnASilentBroker(t *testing.T) {
@@ -157,28 +170,26 @@ func TestOpenTellsThatTheBrokerRefused(t *testing.T) {
 func TestTLS(t *testing.T) {
 	ca, certificate := newCertificate(t)
 	secured := newCluster(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{certificate}}))
-	plain := newCluster(t)
+	port := secured.ListenAddrs()[0]
 	trusted := TLS{Enabled: true, CAFile: ca}
 	tests := []struct {
 		name    string
-		cluster *kfake.Cluster
+		address string
 		tls     TLS
 		want    error
 		part    string
-		timeout time.Duration
 	}{
-		{"trusted", secured, trusted, nil, "", patience},
-		{"by another name", secured, TLS{Enabled: true, CAFile: ca, ServerName: "kafka.test"}, nil, "", patience},
-		{"unverified", secured, TLS{Enabled: true, InsecureSkipVerify: true}, nil, "", patience},
-		{"unknown authority", secured, TLS{Enabled: true}, ErrTLS, "ca_file", patience},
-		{"wrong name", secured, TLS{Enabled: true, CAFile: ca, ServerName: "other.test"}, ErrTLS, "server_name", patience},
-		{"client without", secured, TLS{}, ErrTLS, "turn TLS on", patience},
-		{"broker without", plain, trusted, ErrTLS, "port is one for TLS", time.Second}, // the fake broker waits for more bytes
+		{"trusted", port, trusted, nil, ""},
+		{"by another name", port, TLS{Enabled: true, CAFile: ca, ServerName: "kafka.test"}, nil, ""},
+		{"unverified", port, TLS{Enabled: true, InsecureSkipVerify: true}, nil, ""},
+		{"unknown authority", port, TLS{Enabled: true}, ErrTLS, "ca_file"},
+		{"wrong name", port, TLS{Enabled: true, CAFile: ca, ServerName: "other.test"}, ErrTLS, "server_name"},
+		{"client without", port, TLS{}, ErrTLS, "turn TLS on"},
+		{"broker without", withoutTLS(t), trusted, ErrTLS, "port is one for TLS"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			address := test.cluster.ListenAddrs()[0]
-			c, err := Open(t.Context(), Config{Brokers: []string{address}, TLS: test.tls, Timeout: test.timeout}, quiet)
+			c, err := Open(t.Context(), Config{Brokers: []string{test.address}, TLS: test.tls, Timeout: patience}, quiet)
 			if test.want == nil {
 				if err != nil {
 					t.Fatal(err)
@@ -187,11 +198,47 @@ func TestTLS(t *testing.T) {
 				c.Close()
 				return
 			}
-			wantError(t, err, test.want, address, test.part)
+			wantError(t, err, test.want, test.address, test.part)
 		})
 	}
 	_, err := Open(t.Context(), Config{Brokers: []string{"a"}, TLS: TLS{Enabled: true, CAFile: "absent.pem"}}, quiet)
 	wantError(t, err, os.ErrNotExist, "tls.ca_file")
+}
+
+// withoutTLS is an address where a connection is told at once that it is to be none of
+// TLS. The fake broker would wait for more bytes.
+func withoutTLS(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("no TLS here"))
+			_, _ = io.Copy(io.Discard, conn) // until the client has read it and hangs up
+			_ = conn.Close()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// A broker without TLS may as well say nothing: then what the time-out ends with is
+// the handshake.
+func TestATimeOutTellsOfTheHandshake(t *testing.T) {
+	c := &Client{
+		config: Config{Brokers: []string{"a:1"}, Timeout: patience}, dialer: &dialer{tls: &tls.Config{}},
+		watch: &connections{logger: quiet, lost: map[string]bool{}},
+	}
+	c.watch.OnBrokerConnect(kgo.BrokerMetadata{Host: "a", Port: 1}, 0, nil, &handshakeError{address: "a:1", err: context.DeadlineExceeded})
+	wantError(t, c.explain(t.Context(), "connect", context.DeadlineExceeded), ErrTLS, "a:1", "no answer within 30s", "port is one for TLS")
+	c.watch.OnBrokerConnect(kgo.BrokerMetadata{Host: "a", Port: 1}, 0, nil, nil)
+	wantError(t, c.explain(t.Context(), "connect", context.DeadlineExceeded), ErrUnreachable, "a:1", "no answer within 30s")
 }
 
 // newCertificate makes a certificate for 127.0.0.1 and kafka.test, and a file
@@ -236,5 +283,31 @@ func TestLostConnectionsAreLoggedOncePerChange(t *testing.T) {
 	}
 	if got := c.lastError(); got != down {
 		t.Errorf("last error: got %v, want %v", got, down)
+	}
+}
+
+// A client dials once more when its own time is over: that says less than the
+// handshake that failed before.
+func TestATimeOutDoesNotHideAFailedHandshake(t *testing.T) {
+	late := &net.OpError{Op: "dial", Net: "tcp", Err: context.DeadlineExceeded}
+	handshake := &handshakeError{address: "b:1", err: errors.New("tls: no")}
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("refused")}
+	for _, c := range []struct {
+		name string
+		errs []error
+		want error
+	}{
+		{"time is up after a handshake", []error{handshake, late}, handshake},
+		{"time is up", []error{refused, late}, late},
+		{"nobody listens any more", []error{handshake, refused}, refused},
+		{"it stands", []error{handshake, nil}, nil},
+	} {
+		watch := &connections{logger: quiet, lost: map[string]bool{}}
+		for _, err := range c.errs {
+			watch.OnBrokerConnect(kgo.BrokerMetadata{Host: "b", Port: 1}, 0, nil, err)
+		}
+		if got := watch.lastError(); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
 	}
 }

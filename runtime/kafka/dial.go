@@ -52,7 +52,7 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 }
 
 // probeTimeout is how long speaksTLS may take.
-func (d *dialer) probeTimeout() time.Duration { return min(d.timeout/2, time.Second) }
+func (d *dialer) probeTimeout() time.Duration { return min(d.timeout/2, 5*time.Second) }
 
 // speaksTLS asks whether a TLS server listens on the address.
 func (d *dialer) speaksTLS(ctx context.Context, address string) bool {
@@ -91,7 +91,9 @@ func (c *connections) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, 
 	address := net.JoinHostPort(meta.Host, fmt.Sprint(meta.Port))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = err
+	if !c.lessTelling(err) {
+		c.last = err
+	}
 	if err == nil {
 		c.cutOff = 0
 	}
@@ -105,6 +107,18 @@ func (c *connections) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, 
 		delete(c.lost, address)
 		c.logger.Info("kafka broker reachable again", "broker", address)
 	}
+}
+
+// lessTelling tells whether an error says only that time is up, where the one
+// before says that a handshake failed: the client dials once more when its own time
+// is over.
+func (c *connections) lessTelling(err error) bool {
+	var handshake *handshakeError
+	if !errors.As(c.last, &handshake) || errors.As(err, &handshake) {
+		return false
+	}
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
 }
 
 // lastError is why the newest connection failed; nil if it did not.

@@ -355,8 +355,9 @@ func lowestOf(marks map[string]int64) int64 {
 }
 
 // pass notes that epochs were taken in. The watermark that operators see next is
-// that after the last of them, as when their rows came, the lowest of all models:
-// an older one would do, for it only makes fewer rows late.
+// that after the last of them, as when their rows came, the lowest of all models,
+// those included that were silent then: an older one than theirs does, for it only
+// makes fewer rows late.
 func (b *behind) pass(chunk []past) {
 	for _, part := range chunk {
 		b.epoch = max(b.epoch, part.Epoch)

@@ -49,6 +49,11 @@ func (w *world) check() error {
 			return err
 		}
 	}
+	if w.windows {
+		if err := w.checkWindows(); err != nil {
+			return err
+		}
+	}
 	if w.star {
 		return w.checkStar()
 	}

@@ -35,6 +35,7 @@ func (p *Pipeline) decide(ctx context.Context, e *epoch) error {
 	}
 	p.last, p.state = e.number, r.State
 	p.watermarks.committed(r.Watermarks)
+	p.committedKeyed(r.Keyed)
 	for _, c := range r.Changes {
 		p.tables[c.Table] = e.number
 	}
@@ -117,7 +118,7 @@ func (p *Pipeline) record(ctx context.Context, e *epoch) (*lakehouse.Epoch, erro
 		Readers:    e.readers(),
 		State:      state,
 		Watermarks: watermarks,
-		Keyed:      p.keyedModels(),
+		Keyed:      p.keyedModels(watermarks),
 		Changes:    changes,
 		Tables:     p.tablesAfter(e, changes),
 	}

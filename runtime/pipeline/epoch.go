@@ -37,6 +37,7 @@ type epoch struct {
 	caught     bool                               // a keyed model that is behind has taken more of its input
 	behind     []*behind                          // of keyed models, as the epoch began
 	reworks    []*rework                          // of keyed models, as the epoch began
+	reached    []reached                          // of keyed models, as the epoch began
 	changed    map[string]int64                   // rows that keyed models changed, by model
 	inferred   map[string]int64                   // members of dimensions that facts inferred, by model
 	newest     map[string]int64                   // event time, by staging model that has seen any
@@ -83,6 +84,7 @@ func (p *Pipeline) begin() *epoch {
 	e.names = p.parts.Lake.Names(e.number)
 	for _, k := range p.keyed {
 		e.behind, e.reworks = append(e.behind, k.behind.restart()), append(e.reworks, k.rework.restart())
+		e.reached = append(e.reached, k.reached)
 	}
 	for _, r := range p.readers {
 		t := &taken{from: r.at.ends(), delivered: map[record.TopicPartition]int64{}, fates: map[fateKey]record.Fate{}, lost: r.lost}

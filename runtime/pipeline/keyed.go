@@ -97,9 +97,10 @@ func (m *KeyedModel) tableName() string {
 // keyed is a keyed model at work.
 type keyed struct {
 	*KeyedModel
-	staging []string // the staging models that its watermark depends on
+	staging []string // the staging models that it depends on
 	behind  *behind  // nil once it is given rows as they come
 	rework  *rework  // nil while its table shows the rows that it makes
+	reached reached
 }
 
 // newKeyed finds whose event time keyed models follow: parts.Keyed has each
@@ -111,7 +112,7 @@ func newKeyed(parts Parts) []keyed {
 	}
 	all := make([]keyed, len(parts.Keyed))
 	for i := range parts.Keyed {
-		k := keyed{KeyedModel: &parts.Keyed[i]}
+		k := keyed{KeyedModel: &parts.Keyed[i], reached: reachedOf(parts.Start.Keyed, parts.Keyed[i].Name)}
 		for _, name := range k.follows() {
 			k.staging = append(k.staging, upstream[name]...)
 		}
@@ -125,30 +126,6 @@ func newKeyed(parts Parts) []keyed {
 		all[i] = k
 	}
 	return all
-}
-
-// watermark is what a keyed model sees: the lowest of the staging models that
-// it depends on, as far as it and the models that it reads have come.
-func (p *Pipeline) watermark(k *keyed) int64 {
-	lowest := record.NoTime
-	for i, name := range k.staging {
-		if at := p.watermarks.at(name); i == 0 || at < lowest {
-			lowest = at
-		}
-	}
-	if k.behind != nil {
-		lowest = min(lowest, k.behind.watermark)
-	}
-	for i := range p.keyed {
-		other := &p.keyed[i]
-		switch {
-		case other.rework != nil && slices.Contains(k.Inputs, other.Name): // whose rows are of that time, until others are shown
-			lowest = min(lowest, other.rework.Shown)
-		case len(other.staging) > 0 && slices.Contains(k.follows(), other.Name):
-			lowest = min(lowest, p.watermark(other))
-		}
-	}
-	return lowest
 }
 
 // feed gives the rows that a staging model made of a slice to the keyed models
@@ -250,7 +227,7 @@ func (p *Pipeline) endKeyed(ctx context.Context, e *epoch) error {
 		if k.Test != nil {
 			continue // see testTables
 		}
-		changes, err := k.Operator.End(ctx, p.watermark(k))
+		changes, err := k.Operator.End(ctx, p.end(k))
 		if err != nil {
 			return k.blame(fmt.Errorf("model %s: %w", k.Name, err))
 		}
@@ -296,8 +273,9 @@ func (e *epoch) pass(ctx context.Context, k *keyed, changes record.Changelog) er
 // discardKeyed drops what an epoch that is given up holds.
 func (e *epoch) discardKeyed() {
 	for i := range e.p.keyed {
-		e.p.keyed[i].Operator.Discard()
-		e.p.keyed[i].behind, e.p.keyed[i].rework = e.behind[i], e.reworks[i]
+		k := &e.p.keyed[i]
+		k.Operator.Discard()
+		k.behind, k.rework, k.reached = e.behind[i], e.reworks[i], e.reached[i]
 	}
 	e.p.watermarks.discard()
 }
@@ -309,7 +287,11 @@ func (p *Pipeline) dueKeyed(now int64) bool {
 	if slices.ContainsFunc(p.keyed, func(k keyed) bool { return k.behind != nil || k.rework != nil || k.pending() }) {
 		return true
 	}
-	return len(p.keyed) > 0 && (!p.watermarks.settled() || p.watermarks.moves(p.readers, now))
+	if len(p.keyed) == 0 {
+		return false
+	}
+	next := p.watermarks.next(p.readers, now)
+	return !p.watermarks.settled() || p.watermarks.moved(next) || !p.settledKeyed(next)
 }
 
 // Pending is an Operator whose rows do not come from others' alone: it tells
@@ -323,11 +305,16 @@ func (k *keyed) pending() bool {
 	return ok && operator.Pending()
 }
 
-// keyedModels are the models that keep state, for the record.
-func (p *Pipeline) keyedModels() []lakehouse.KeyedModel {
+// keyedModels are the models that keep state, for the record that has these
+// watermarks of staging models.
+func (p *Pipeline) keyedModels(staging map[string]record.Watermark) []lakehouse.KeyedModel {
 	var all []lakehouse.KeyedModel
-	for _, k := range p.keyed {
-		m := lakehouse.KeyedModel{Name: k.Name, Definition: k.Definition, Describes: k.Describes, Open: k.open(), Rework: k.recordedRework()}
+	after := moment{p.keyed, staging, func(k *keyed) bool { open := k.open(); return open != nil && *open > 0 }}
+	for i := range p.keyed {
+		k := &p.keyed[i]
+		m := lakehouse.KeyedModel{
+			Name: k.Name, Definition: k.Definition, Describes: k.Describes, Watermark: after.nextReached(k), Open: k.open(), Rework: k.recordedRework(),
+		}
 		if k.behind != nil {
 			epoch := k.behind.epoch
 			m.Behind = &epoch

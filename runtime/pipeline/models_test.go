@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -19,6 +20,7 @@ import (
 	"github.com/calvelake/calve/runtime/decode"
 	"github.com/calvelake/calve/runtime/pipeline"
 	"github.com/calvelake/calve/runtime/record"
+	"github.com/calvelake/calve/runtime/watermark"
 )
 
 // modelSpec is a model of a scenario. All have the columns id and kind, unless
@@ -37,6 +39,7 @@ type modelSpec struct {
 	stepped   bool          // with where, derive and data tests: see steps_test.go
 	// maxErrorRatio is plugin.max_error_ratio.
 	maxErrorRatio float64
+	idleTimeout   time.Duration // of its watermark, which is that of the records' timestamps
 }
 
 var modelColumns = []arrow.Field{
@@ -74,7 +77,8 @@ func (m modelSpec) build(t *lakehouse.Table) (pipeline.Model, error) {
 	}
 	built := pipeline.Model{
 		Name: m.name, Topic: m.topic, Table: t, Evolves: m.onChange == decode.SchemaChangeAppend,
-		Decoder: growing{Decoder: decoder, columns: spec.Columns, tells: m.onChange != ""},
+		Decoder:   growing{Decoder: decoder, columns: spec.Columns, tells: m.onChange != ""},
+		EventTime: pipeline.EventTime{Policy: watermark.Policy{IdleTimeout: m.idleTimeout}},
 	}
 	if m.plugin {
 		built.Plugin, built.PluginRef, built.MaxErrorRatio = kindPlugin{strict: m.strict}, pluginRef, m.maxErrorRatio

@@ -121,6 +121,9 @@ func (p *process) run(ctx context.Context) error {
 		}
 		keyed = append(keyed, star...)
 	}
+	if p.world.windows {
+		keyed = append(keyed, buildWindows(start.Tables[windowsID.String()], state))
+	}
 	probations, candidates, err := p.plugIn(start, models, keyed)
 	if err != nil {
 		return err
@@ -161,7 +164,7 @@ func (p *process) run(ctx context.Context) error {
 		},
 		Rebuild: p.world.rebuild, Confirm: p.confirm, Now: time.Now, Logger: logger, Allocator: memory.DefaultAllocator,
 		Discover:   func(context.Context) ([]pipeline.Topic, error) { return p.world.broker.describe(p.world.topicNames()) },
-		Probations: probations,
+		Probations: probations, Ends: ends(topics),
 	}
 	if candidates != nil {
 		parts.Candidates = candidates
@@ -178,14 +181,20 @@ func (p *process) config(topics []pipeline.Topic) pipeline.Config {
 		MaxDeadRatio: o.maxDeadRatio, BackfillRows: cmp.Or(o.backfillRows, 3),
 	}
 	if o.once {
-		c.Until = map[record.TopicPartition]int64{}
-		for _, t := range topics {
-			for _, partition := range t.Partitions {
-				c.Until[record.TopicPartition{Topic: t.Name, Partition: partition.ID}] = partition.End
-			}
-		}
+		c.Until = ends(topics)
 	}
 	return c
+}
+
+// ends is where topics end.
+func ends(topics []pipeline.Topic) map[record.TopicPartition]int64 {
+	at := map[record.TopicPartition]int64{}
+	for _, t := range topics {
+		for _, partition := range t.Partitions {
+			at[record.TopicPartition{Topic: t.Name, Partition: partition.ID}] = partition.End
+		}
+	}
+	return at
 }
 
 func (p *process) source(positions []record.Position) *source {

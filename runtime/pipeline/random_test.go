@@ -41,7 +41,7 @@ func TestSoakRandomSequences(t *testing.T) {
 // same sequence.
 func playSequence(t *testing.T, seed uint64) {
 	// Outside of the bubble, where time is real.
-	watch := time.AfterFunc(2*time.Minute, func() { panic(fmt.Sprintf("the sequence of seed %d does not end", seed)) })
+	watch := time.AfterFunc(10*time.Minute, func() { panic(fmt.Sprintf("the sequence of seed %d does not end", seed)) })
 	defer watch.Stop()
 	inBubble(t, func(t *testing.T) {
 		s := newSequence(t, seed)

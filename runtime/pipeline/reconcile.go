@@ -129,7 +129,7 @@ func (p *Pipeline) rebegin(k *keyed) error {
 		}
 	}
 	k.rework.checked, k.rework.letters, k.rework.Seen = true, nil, record.NoTime
-	k.behind = &behind{watermark: record.NoTime, until: k.rework.Until}
+	k.behind, k.reached = &behind{watermark: record.NoTime, until: k.rework.Until}, nowhere
 	return nil
 }
 

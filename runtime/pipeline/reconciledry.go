@@ -74,7 +74,7 @@ func (p *Pipeline) dryCatchUp(ctx context.Context, e *epoch, k *keyed) error {
 		if err := p.catchUpOne(ctx, e, k); err != nil {
 			return fmt.Errorf("model %s takes in what its input's table holds: %w", k.Name, err)
 		}
-		changes, err := k.Operator.End(ctx, p.watermark(k))
+		changes, err := k.Operator.End(ctx, p.end(k))
 		if err != nil {
 			return fmt.Errorf("model %s: %w", k.Name, err)
 		}

@@ -44,7 +44,8 @@ type tale struct {
 	censuses []censusOf
 	star     bool
 	second   bool
-	plugged  bool                 // see world
+	plugged  bool // see world
+	windows  bool
 	records  [][]string           // by partition of the topic events
 	prepare  func(w *world) error // what happened before; may be nil
 }
@@ -65,7 +66,7 @@ func shortTale(separate bool) tale {
 
 func (s tale) world(t testing.TB) *world {
 	w := newQuickWorld(t)
-	w.separate, w.models, w.censuses, w.star, w.second, w.plugged = s.separate, s.models, s.censuses, s.star, s.second, s.plugged
+	w.separate, w.models, w.censuses, w.star, w.second, w.plugged, w.windows = s.separate, s.models, s.censuses, s.star, s.second, s.plugged, s.windows
 	w.broker.create("events", len(s.records))
 	for i, lines := range s.records {
 		p := w.broker.topics["events"].partitions[i]

@@ -31,12 +31,7 @@ func (s tale) searchStar(t *testing.T, most int) map[string][]string {
 	all := points(calls)
 	tried := distinct(all)
 	t.Logf("separate %v: %d calls, %d points, %d of them leave different worlds", s.separate, len(calls), len(all), len(tried))
-	if most > 0 && most < len(tried) && soakTime(t) == 0 {
-		seed := beginning(t)
-		t.Logf("seed %d, %d of them", seed, most)
-		rand.New(rand.NewPCG(seed, 3)).Shuffle(len(tried), func(i, j int) { tried[i], tried[j] = tried[j], tried[i] })
-		tried = tried[:most]
-	}
+	tried = drawn(t, tried, most)
 	for _, id := range []catalog.Identifier{starDimensionID, starFactID, starSecond} {
 		if rows, ok := want[id.String()]; ok {
 			star[id.String()] = rows
@@ -45,6 +40,17 @@ func (s tale) searchStar(t *testing.T, most int) map[string][]string {
 	want = star
 	s.tryAll(t, want, tried)
 	return want
+}
+
+// drawn leaves so many points, by chance; all of them in a soak, or for 0.
+func drawn(t *testing.T, all []point, most int) []point {
+	if most == 0 || most >= len(all) || soakTime(t) > 0 {
+		return all
+	}
+	seed := beginning(t)
+	t.Logf("seed %d, %d of them", seed, most)
+	rand.New(rand.NewPCG(seed, 3)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:most]
 }
 
 // TestCrashesInAStar does what TestCrashAtEveryPoint does at some points, or with

@@ -35,7 +35,7 @@ func (p *Pipeline) testTables(ctx context.Context, e *epoch) error {
 		if k.Test == nil {
 			continue
 		}
-		if _, err := k.Operator.End(ctx, p.watermark(k)); err != nil {
+		if _, err := k.Operator.End(ctx, p.end(k)); err != nil {
 			return fmt.Errorf("model %s: data test %s: %w", k.Test.Model, k.Test.Name, err)
 		}
 		tester, ok := k.Operator.(TableTester)

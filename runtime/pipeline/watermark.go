@@ -85,9 +85,9 @@ func (w *watermarks) next(readers []*reader, decided int64) map[string]record.Wa
 	return states
 }
 
-// moves tells whether a watermark would move if an epoch were decided now.
-func (w *watermarks) moves(readers []*reader, now int64) bool {
-	for model, next := range w.next(readers, now) {
+// moved tells whether a watermark moves to what a record would say.
+func (w *watermarks) moved(states map[string]record.Watermark) bool {
+	for model, next := range states {
 		if next.At != w.trackers[model].At() {
 			return true
 		}

@@ -35,6 +35,7 @@ type world struct {
 	star     bool       // and a dimension and a fact: see star_test.go
 	second   bool       // and another fact
 	plugged  bool       // these have a plugin: see censusplugin_test.go
+	windows  bool       // and windows of two topics: see windows_test.go
 	// maxErrorRatio is plugin.max_error_ratio of censuses.
 	maxErrorRatio float64
 
@@ -105,6 +106,9 @@ func (w *world) definitions() []lakehouse.Definition {
 	}
 	if w.second {
 		all = append(all, secondDefinition())
+	}
+	if w.windows {
+		all = append(all, windowsDefinition())
 	}
 	return append(all, lakehouse.DeadLettersDefinition(pipelineName), lakehouse.AuditDefinition(pipelineName))
 }

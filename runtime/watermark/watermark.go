@@ -1,7 +1,8 @@
 // Package watermark decides how far event time has come: for each
 // TopicPartition the newest event time seen less an allowance, for a model the
 // minimum over those that are not silent, never backwards (as in Akidau et al.,
-// "The Dataflow Model", VLDB 2015, and Flink's idle sources).
+// "The Dataflow Model", VLDB 2015, and Flink's idle sources); and for a model that
+// reads others the minimum over those.
 //
 // It decides at ends of epochs alone, by what the epoch has seen and the time
 // at which it was decided, so that who reads the record decides alike.

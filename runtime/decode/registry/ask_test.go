@@ -131,14 +131,14 @@ func TestTheNextURLIsAskedWhereOneDoesNotAnswer(t *testing.T) {
 }
 
 func TestAnAddressWhereNothingListensIsPassedOver(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	server := registrytest.New(t, registrytest.Options{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(server.URL(), "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener.Close()
-	server := registrytest.New(t, registrytest.Options{})
+	defer conn.Close() // until then nobody can listen where it begins
 	config := at(server)
-	config.URLs = append([]string{"http://" + listener.Addr().String()}, config.URLs...)
+	config.URLs = append([]string{"http://" + conn.LocalAddr().String()}, config.URLs...)
 	client, _ := open(t, config)
 	wantSchema(t, client, server.Add(t, "orders-value", registry.Schema{Text: order}))
 
