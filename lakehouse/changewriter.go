@@ -122,7 +122,7 @@ func (w *ChangeWriter) close(ctx context.Context, prev int64) (TableChange, erro
 	w.stats = made.stats
 	w.stats.ChangedBytes = size
 	return TableChange{
-		Table: w.table.ID.String(), UUID: w.table.UUID, Prev: prev, SchemaID: head.table.schema.ID, SpecID: head.table.spec.ID(),
+		Table: w.table.ID.String(), UUID: w.table.UUID, Prev: prev, SchemaID: head.table.schema.ID, SpecID: head.table.spec.ID(), Format: head.table.format(),
 		Add: made.add, Replace: made.replace, Vectors: made.vectors, ChangeFile: changeFile,
 	}, nil
 }

@@ -143,7 +143,11 @@ func (d Definition) checkVersion(v *evolver) {
 	case d.vectors() && have < vectorsVersion:
 		v.refuse("format version: the table has %d, and profile v3-dv needs %d; Calve upgrades no table that readers know: set the profile back to strict, or give the model a new name", have, vectorsVersion)
 	case !d.vectors() && have != plainVersion:
-		v.refuse("format version: the table has %d, and the project asks for %d; set the profile to v3-dv, or give the model a new name", have, plainVersion)
+		choice := "give the model a new name"
+		if len(d.Key) > 0 && have == vectorsVersion {
+			choice = "set the profile to v3-dv, or " + choice
+		}
+		v.refuse("format version: the table has %d, and the project asks for %d; %s", have, plainVersion, choice)
 	}
 }
 

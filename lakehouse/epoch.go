@@ -2,6 +2,7 @@ package lakehouse
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -141,7 +142,10 @@ type TableChange struct {
 	Replace  []string  `json:"replace,omitempty"` // data files that Add and ChangeFile supersede
 	// Vectors take rows out of data files that stay; absent for a table whose
 	// files are replaced instead.
-	Vectors *VectorFile `json:"vectors,omitempty"`
+	Vectors []Vector `json:"vectors,omitempty"`
+	// Format is the version of the Iceberg format that the entries are of; absent
+	// for 2.
+	Format int `json:"format,omitempty"`
 	// ChangeFile names the (key, op, row) changes of a rewritten table, from
 	// which a commit re-plans on a head that another writer has moved.
 	ChangeFile *ChangeFile `json:"change_file,omitempty"`
@@ -161,11 +165,14 @@ type Counts struct {
 // uploaded are the objects that were put for a change, but for its change file.
 func (c *TableChange) uploaded() []File {
 	files := slices.Clone(c.Add)
-	if v := c.Vectors; v != nil {
+	for _, v := range c.Vectors {
 		files = append(files, File{Location: v.Location, Bytes: v.Bytes, SHA256: v.SHA256})
 	}
 	return files
 }
+
+// format is the version of the Iceberg format that the entries are of.
+func (c *TableChange) format() int { return cmp.Or(c.Format, plainVersion) }
 
 // ChangeFile is a Parquet file of changes by key.
 type ChangeFile struct {
@@ -185,16 +192,12 @@ type File struct {
 	Entry []byte `json:"entry"`
 }
 
-// VectorFile is a Puffin file of deletion vectors.
-type VectorFile struct {
-	Location string   `json:"location"`
-	Bytes    int64    `json:"bytes"`
-	SHA256   string   `json:"sha256"`
-	Vectors  []Vector `json:"vectors"`
-}
-
-// Vector is a deletion vector: which rows of a data file are not there any more.
+// Vector is a deletion vector: which rows of a data file are not there any more. It
+// is the one blob of a Puffin file.
 type Vector struct {
+	Location string `json:"location"`
+	Bytes    int64  `json:"bytes"`
+	SHA256   string `json:"sha256"`
 	DataFile string `json:"data_file"`
 	// Replaces is the vector that the data file had, as location#offset; absent if
 	// it had none. A data file has one at most.

@@ -38,9 +38,10 @@ func goldenEpoch() *Epoch {
 			Table: "marts.fct_orders", UUID: uuid.MustParse("9c12d441-03fe-4693-9a96-a0705ddf69c1"), Prev: 5,
 			Add:     []File{{Location: "s3://lake/a.parquet", Bytes: 100, Rows: 12, SHA256: "cd", Entry: []byte{1, 2, 3}}},
 			Replace: []string{"s3://lake/b.parquet"},
-			Vectors: &VectorFile{Location: "s3://lake/d.puffin", Bytes: 200, SHA256: "0a", Vectors: []Vector{
-				{DataFile: "s3://lake/e.parquet", Replaces: "s3://lake/f.puffin#4", Entry: []byte{4, 5}},
+			Vectors: []Vector{{
+				Location: "s3://lake/d.puffin", Bytes: 200, SHA256: "0a", DataFile: "s3://lake/e.parquet", Replaces: "s3://lake/f.puffin#4", Entry: []byte{4, 5},
 			}},
+			Format:     3,
 			ChangeFile: &ChangeFile{Location: "s3://lake/c.parquet", SHA256: "ef"},
 			Counts:     []Counts{{Model: "fct_orders", In: 12, Out: 12}},
 		}},

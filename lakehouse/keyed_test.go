@@ -1,6 +1,7 @@
 package lakehouse
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -74,6 +75,17 @@ func (w *world) changelog(changes []change) record.Changelog {
 	return log
 }
 
+// emptyRegion stands for a region that is an empty text.
+const emptyRegion = "(empty)"
+
+func (b *rowBuilder) region(region string) {
+	if region == emptyRegion {
+		b.string("")
+		return
+	}
+	b.optional(region)
+}
+
 // member is a row of a keyed table; region "" is null.
 type member struct {
 	region string
@@ -104,7 +116,7 @@ func changelog(changes []change) record.Changelog {
 		log.Ops = append(log.Ops, c.op)
 		row := &rowBuilder{builder: b}
 		row.string(c.key)
-		row.optional(c.region)
+		row.region(c.region)
 		row.int32(c.n)
 		tags := row.next().(*array.MapBuilder)
 		tags.Append(true)
@@ -202,7 +214,7 @@ func (w *world) rows(name string) members {
 			}
 			m := member{n: ns.Value(i)}
 			if regions.IsValid(i) {
-				m.region = strings.Clone(regions.Value(i))
+				m.region = cmp.Or(strings.Clone(regions.Value(i)), emptyRegion)
 			}
 			got[key] = m
 			if current, known := m.current(); currents.IsValid(i) != known || known && currents.Value(i) != current {

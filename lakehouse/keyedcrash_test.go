@@ -305,7 +305,7 @@ func (s *story) changes() map[string][]change {
 		for range s.rng.IntN(12) {
 			all[name] = append(all[name], change{
 				op: []record.Op{record.OpCreate, record.OpUpdate, record.OpDelete}[s.rng.IntN(3)], key: fmt.Sprintf("k%03d", s.rng.IntN(40)),
-				member: member{[]string{"", "eu", "us"}[s.rng.IntN(3)], s.rng.Int32N(100)},
+				member: member{[]string{"", "eu", "us", emptyRegion}[s.rng.IntN(4)], s.rng.Int32N(100)},
 			})
 		}
 	}

@@ -40,6 +40,9 @@ func (t *Table) headAfter(ctx context.Context, prev int64, names *Names) (*keyed
 	if err := checkShape(tbl.Metadata(), &c); err != nil {
 		return nil, err
 	}
+	if have := tbl.Metadata().Version(); have != t.version {
+		return nil, fmt.Errorf("%w: %s was upgraded to format version %d, and Calve made it of version %d; restore it, or give the model a new name", ErrForeign, c.Table, have, t.version)
+	}
 	return t.lake.keyedHead(ctx, c.Table, tbl)
 }
 
@@ -59,6 +62,10 @@ func (l *Lake) keyedHead(ctx context.Context, name string, tbl *table.Table) (*k
 	if err != nil {
 		return nil, err
 	}
+	if have, want := files.rows(), ownRows(tbl.Metadata()); want >= 0 && have != want {
+		return nil, fmt.Errorf("%w: %s has %d rows, and had %d after our last snapshot, although other writers' snapshots since then say that they changed none: rows that were deleted may be back; roll the table back to our snapshot",
+			ErrForeign, name, have, want)
+	}
 	return &keyedHead{table: t, loaded: tbl, files: files}, nil
 }
 
@@ -74,7 +81,7 @@ type applied struct {
 type made struct {
 	add     []File
 	replace []string
-	vectors *VectorFile
+	vectors []Vector
 	stats   RewriteStats
 }
 

@@ -53,12 +53,22 @@ func (f *liveFiles) totals() (all totals) {
 	for _, file := range f.at {
 		all.add(file.data)
 	}
-	for _, m := range f.deletes {
-		for _, v := range m.files {
-			all.addVector(v.data)
-		}
+	for _, v := range f.vectors {
+		all.addVector(v.data)
 	}
 	return all
+}
+
+// rows are those that live. An engine may leave vectors of files behind that are
+// gone.
+func (f *liveFiles) rows() (rows int64) {
+	for location, file := range f.at {
+		rows += file.data.Count()
+		if v, ok := f.vectors[location]; ok {
+			rows -= v.data.Count()
+		}
+	}
+	return rows
 }
 
 // allows tells whether the head names all files that a change replaces, and those
@@ -69,10 +79,7 @@ func (f *liveFiles) allows(c *TableChange) bool {
 			return false
 		}
 	}
-	if c.Vectors == nil {
-		return true
-	}
-	for _, v := range c.Vectors.Vectors {
+	for _, v := range c.Vectors {
 		if _, ok := f.at[v.DataFile]; !ok || f.vectorOf(v.DataFile) != v.Replaces {
 			return false
 		}

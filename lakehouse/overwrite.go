@@ -140,7 +140,7 @@ type overwriteSum struct {
 func (s *overwriteSum) addFiles(meta table.Metadata, c *TableChange) error {
 	spec, schema := meta.PartitionSpecByID(c.SpecID), schemaByID(meta, c.SchemaID)
 	for _, f := range c.Add {
-		data, err := codec.DecodeDataFile(f.Entry, *spec, schema, meta.Version())
+		data, err := codec.DecodeDataFile(f.Entry, *spec, schema, c.format())
 		if err != nil {
 			return fmt.Errorf("decode entry of data file %s: %w", f.Location, err)
 		}

@@ -93,7 +93,7 @@ func checkForeign(id string, meta table.Metadata) error {
 		if _, ours := s.Summary.Properties[PropertyEpoch]; ours {
 			return nil
 		}
-		if compacted(s.Summary) || !keyed && s.Summary.Operation == table.OpAppend {
+		if compacted(meta, s.Summary) || !keyed && s.Summary.Operation == table.OpAppend {
 			continue
 		}
 		if keyed && s.Summary.Operation == table.OpAppend {
@@ -106,14 +106,40 @@ func checkForeign(id string, meta table.Metadata) error {
 	return nil
 }
 
-// compacted: the same rows were written to other files, but for those that a
-// deletion vector, which went with its file, had taken out.
-func compacted(s *table.Summary) bool {
+// compacted: the same rows were written to other files. Where there are deletion
+// vectors a summary does not tell, for they may stay behind when their files go:
+// that a compaction is one is seen by the rows that live (keyedHead).
+func compacted(meta table.Metadata, s *table.Summary) bool {
 	if s.Operation != table.OpReplace {
 		return false
 	}
-	rows := func(key string) int64 { return count(s.Properties, key) }
-	return rows("added-records")-rows("added-position-deletes") == rows("deleted-records")-rows("removed-position-deletes")
+	if meta.Version() >= vectorsVersion {
+		return true
+	}
+	added, deleted := s.Properties["added-records"], s.Properties["deleted-records"]
+	return added == deleted || added == "" && deleted == "0" || added == "0" && deleted == ""
+}
+
+// ownRows is how many rows a table had after our last snapshot, if nothing but
+// compaction happened since; -1 where that is not known.
+func ownRows(meta table.Metadata) int64 {
+	accepted := meta.Properties()[PropertyAccepted]
+	for s := meta.CurrentSnapshot(); s != nil; s = parent(meta, s) {
+		if s.Summary == nil || strconv.FormatInt(s.SnapshotID, 10) == accepted {
+			return -1
+		}
+		if _, ours := s.Summary.Properties[PropertyEpoch]; !ours {
+			if compacted(meta, s.Summary) {
+				continue
+			}
+			return -1
+		}
+		if _, said := s.Summary.Properties["total-records"]; !said {
+			return -1
+		}
+		return count(s.Summary.Properties, "total-records") - count(s.Summary.Properties, "total-position-deletes")
+	}
+	return -1
 }
 
 // newestOurs walks from the head of main to the newest retained ancestor that

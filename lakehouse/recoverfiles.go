@@ -292,7 +292,7 @@ func nullsOf(meta table.Metadata, c *TableChange) (map[int]int64, error) {
 	}
 	nulls := map[int]int64{}
 	for _, f := range c.Add {
-		file, err := codec.DecodeDataFile(f.Entry, *spec, schema, meta.Version())
+		file, err := codec.DecodeDataFile(f.Entry, *spec, schema, c.format())
 		if err != nil {
 			return nil, fmt.Errorf("decode entry of data file %s: %w", f.Location, err)
 		}

@@ -36,7 +36,7 @@ func (l *Lake) planKeyed(ctx context.Context, on base, e *Epoch, c *TableChange,
 	if err != nil {
 		return plan{}, err
 	}
-	if latest := r.latest[c.Table]; latest != nil && head.files.allows(&latest.change) && onlyCompacted(on.Metadata(), latest.on) {
+	if latest := r.latest[c.Table]; latest != nil && head.files.allows(&latest.change) && head.folds(&latest.change, latest.on) && onlyCompacted(on.Metadata(), latest.on) {
 		return l.planOverwrite(ctx, on, e, &latest.change, head.files)
 	}
 	stands, err := l.stands(ctx, head, c, r)
@@ -63,7 +63,7 @@ func (l *Lake) planKeyed(ctx context.Context, on base, e *Epoch, c *TableChange,
 
 // stands tells whether a change can be committed as it was recorded.
 func (l *Lake) stands(ctx context.Context, head *keyedHead, c *TableChange, r *replans) (bool, error) {
-	if !head.files.allows(c) || !onlyCompacted(head.loaded.Metadata(), 0) {
+	if !head.files.allows(c) || !head.folds(c, head.table.Progress.SnapshotID) || !onlyCompacted(head.loaded.Metadata(), 0) {
 		return false, nil
 	}
 	if !r.looked || c.ChangeFile == nil {
@@ -82,6 +82,16 @@ func (l *Lake) stands(ctx context.Context, head *keyedHead, c *TableChange, r *r
 	return true, nil
 }
 
+// folds tells whether files with deletion vectors can be replaced as they were when a
+// change was made, on a snapshot: a vector may have grown since.
+func (h *keyedHead) folds(c *TableChange, on int64) bool {
+	if !h.table.vectors() || len(c.Replace) == 0 {
+		return true
+	}
+	s := h.loaded.CurrentSnapshot()
+	return s != nil && s.SnapshotID == on
+}
+
 // onlyCompacted tells whether nothing but compaction happened to a keyed table
 // since a snapshot, or since our last one. What an operator has accepted is not
 // that, and where history has expired it is not known.
@@ -97,7 +107,7 @@ func onlyCompacted(meta table.Metadata, since int64) bool {
 		if json.Unmarshal([]byte(s.Summary.Properties[PropertyEpoch]), &p) == nil {
 			return true
 		}
-		if !compacted(s.Summary) {
+		if !compacted(meta, s.Summary) {
 			return false
 		}
 		if s.ParentSnapshotID == nil {
@@ -126,5 +136,6 @@ func (l *Lake) replan(ctx context.Context, head *keyedHead, e *Epoch, c *TableCh
 		"files", len(made.add), "replaced", len(made.replace))
 	again := *c
 	again.SchemaID, again.Add, again.Replace, again.Vectors = head.table.schema.ID, made.add, made.replace, made.vectors
+	again.Format = head.table.format()
 	return &again, nil
 }

@@ -1,12 +1,12 @@
 package lakehouse
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/apache/iceberg-go/table"
 
@@ -50,19 +50,16 @@ func (x *rowIndex) at(h keyindex.Hash) rowPlace { return x.place(x.keys.Get(h)) 
 
 // place is the live row of a number, 0 being none's.
 func (x *rowIndex) place(number uint32) rowPlace {
-	i, exact := slices.BinarySearchFunc(x.order, number, func(f *numberedFile, n uint32) int { return cmp.Compare(f.first, n) })
-	if !exact {
-		i--
-	}
-	if i < 0 {
+	// The first file that ends behind it: one without rows begins where the next does.
+	i := sort.Search(len(x.order), func(i int) bool { return int64(x.order[i].first)+x.order[i].rows > int64(number) })
+	if i == len(x.order) || number < x.order[i].first {
 		return rowPlace{}
 	}
 	f := x.order[i]
-	row := int64(number) - int64(f.first)
-	if row >= f.rows || f.dead.has(row) {
-		return rowPlace{}
+	if row := int64(number - f.first); !f.dead.has(row) {
+		return rowPlace{f, row}
 	}
-	return rowPlace{f, row}
+	return rowPlace{}
 }
 
 // errStale: what the index holds cannot be brought to the head; it must begin

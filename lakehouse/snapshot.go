@@ -139,7 +139,7 @@ func (p *producer) manifest(c *TableChange) (iceberg.ManifestFile, error) {
 		return nil, fmt.Errorf("begin manifest of %s: %w", c.Table, err)
 	}
 	for _, f := range c.Add {
-		file, err := codec.DecodeDataFile(f.Entry, *spec, schema, p.meta.Version())
+		file, err := codec.DecodeDataFile(f.Entry, *spec, schema, c.format())
 		if err != nil {
 			return nil, fmt.Errorf("decode entry of data file %s: %w", f.Location, err)
 		}
@@ -189,7 +189,7 @@ func repairBounds(version int, m iceberg.ManifestFile) iceberg.ManifestFile {
 		return m
 	}
 	return iceberg.NewManifestFile(version, m.FilePath(), m.Length(), m.PartitionSpecID(), m.SnapshotID()).
-		Content(m.ManifestContent()).
+		Content(m.ManifestContent()).SequenceNum(m.SequenceNum(), m.MinSequenceNum()).
 		AddedFiles(m.AddedDataFiles()).AddedRows(m.AddedRows()).
 		ExistingFiles(m.ExistingDataFiles()).ExistingRows(m.ExistingRows()).
 		DeletedFiles(m.DeletedDataFiles()).DeletedRows(m.DeletedRows()).

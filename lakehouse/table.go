@@ -82,9 +82,18 @@ func (t *Table) Change(prev int64, files []File, counts ...Counts) TableChange {
 		Prev:     prev,
 		SchemaID: t.schema.ID,
 		SpecID:   t.spec.ID(),
+		Format:   t.format(),
 		Add:      files,
 		Counts:   counts,
 	}
+}
+
+// format is the version of the Iceberg format as records have it.
+func (t *Table) format() int {
+	if t.version == plainVersion {
+		return 0
+	}
+	return t.version
 }
 
 // vectors tells whether rows are taken out by deletion vectors, and not by writing

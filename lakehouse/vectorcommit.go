@@ -12,21 +12,24 @@ import (
 
 // deleteManifests are the delete manifests of the snapshot in which a change's
 // deletion vectors stand for those that they replace, and vectors of data files
-// that are gone are too. They are written anew as few, so that a commit reads and
+// that are gone are gone too. They are written anew as few, so that a commit reads and
 // writes no more than there are data files with a vector.
 func (p *producer) deleteManifests(c *TableChange, files *liveFiles, sum *overwriteSum) ([]iceberg.ManifestFile, error) {
-	d := &deletesRewrite{producer: p, change: c, gone: map[string]bool{}, entries: map[int32][]deleteEntry{}}
+	d := &deletesRewrite{producer: p, change: c, files: files, gone: map[string]bool{}, entries: map[int32][]deleteEntry{}}
 	for _, location := range c.Replace {
 		if id := files.vectorOf(location); id != "" {
 			d.gone[id] = true
 		}
 	}
-	if c.Vectors != nil {
-		for _, v := range c.Vectors.Vectors {
-			d.gone[v.Replaces] = true
+	for _, v := range c.Vectors {
+		d.gone[v.Replaces] = true
+	}
+	for of, v := range files.vectors {
+		if _, live := files.at[of]; !live { // an engine may leave one behind
+			d.gone[vectorID(v.data)] = true
 		}
 	}
-	if c.Vectors == nil && len(d.gone) == 0 {
+	if len(d.gone) == 0 {
 		kept := make([]iceberg.ManifestFile, 0, len(files.deletes))
 		for _, m := range files.deletes {
 			kept = append(kept, m.ManifestFile)
@@ -36,7 +39,7 @@ func (p *producer) deleteManifests(c *TableChange, files *liveFiles, sum *overwr
 	if err := d.add(sum); err != nil {
 		return nil, err
 	}
-	if err := d.keep(files, sum); err != nil {
+	if err := d.keep(sum); err != nil {
 		return nil, err
 	}
 	return d.write()
@@ -46,6 +49,7 @@ func (p *producer) deleteManifests(c *TableChange, files *liveFiles, sum *overwr
 type deletesRewrite struct {
 	*producer
 	change  *TableChange
+	files   *liveFiles
 	gone    map[string]bool // ids of vectors
 	entries map[int32][]deleteEntry
 }
@@ -58,16 +62,16 @@ type deleteEntry struct {
 // add takes in the change's own vectors.
 func (d *deletesRewrite) add(sum *overwriteSum) error {
 	c := d.change
-	if c.Vectors == nil {
-		return nil
-	}
 	schema := schemaByID(d.meta, c.SchemaID)
-	spec := d.meta.PartitionSpecByID(c.SpecID)
-	if schema == nil || spec == nil {
-		return fmt.Errorf("%w: %s no longer has schema %d or partition spec %d of the epoch's files", ErrForeign, c.Table, c.SchemaID, c.SpecID)
+	if schema == nil {
+		return fmt.Errorf("%w: %s no longer has schema %d of the epoch's files", ErrForeign, c.Table, c.SchemaID)
 	}
-	for _, v := range c.Vectors.Vectors {
-		data, err := codec.DecodeDataFile(v.Entry, *spec, schema, d.meta.Version())
+	for _, v := range c.Vectors {
+		spec := d.meta.PartitionSpecByID(int(d.files.at[v.DataFile].data.SpecID())) // which another engine may have changed for a while
+		if spec == nil {
+			return fmt.Errorf("%w: data file %s of %s is of a partition spec that the table lacks", ErrForeign, v.DataFile, c.Table)
+		}
+		data, err := codec.DecodeDataFile(v.Entry, *spec, schema, c.format())
 		if err != nil {
 			return fmt.Errorf("decode entry of a deletion vector of %s: %w", v.DataFile, err)
 		}
@@ -80,19 +84,18 @@ func (d *deletesRewrite) add(sum *overwriteSum) error {
 }
 
 // keep takes in the vectors of the head, and which of them go.
-func (d *deletesRewrite) keep(files *liveFiles, sum *overwriteSum) error {
+func (d *deletesRewrite) keep(sum *overwriteSum) error {
 	fs, err := d.table.FS(d.ctx)
 	if err != nil {
 		return fmt.Errorf("open files of %v: %w", d.table.Identifier(), err)
 	}
-	for _, m := range files.deletes {
+	for _, m := range d.files.deletes {
 		for entry, err := range m.Entries(fs, true) {
 			if err != nil {
 				return fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
 			}
 			put, data := (*iceberg.ManifestWriter).Existing, entry.DataFile()
-			_, live := files.at[*data.ReferencedDataFile()]
-			if d.gone[vectorID(data)] || !live { // an engine may leave one behind
+			if d.gone[vectorID(data)] {
 				put = (*iceberg.ManifestWriter).Delete
 				sum.removed.addVector(data)
 				sum.partitions[describePartition(data)] = true

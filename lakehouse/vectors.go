@@ -14,6 +14,7 @@ import (
 	iceio "github.com/apache/iceberg-go/io"
 	"github.com/apache/iceberg-go/table"
 	"github.com/apache/iceberg-go/table/dv"
+	"golang.org/x/sync/errgroup"
 )
 
 // positions are a set of rows of a data file, by their place in it.
@@ -95,6 +96,9 @@ func (f *liveFiles) vectorOf(location string) string {
 	return vectorID(v.data)
 }
 
+// vectorsAtOnce is how many Puffin files are read or written side by side.
+const vectorsAtOnce = 16
+
 // readVectors reads the deletion vectors of some data files, by their location.
 func readVectors(ctx context.Context, tbl *table.Table, files *liveFiles, locations []string) (map[string]*positions, error) {
 	if len(locations) == 0 {
@@ -104,26 +108,39 @@ func readVectors(ctx context.Context, tbl *table.Table, files *liveFiles, locati
 	if err != nil {
 		return nil, fmt.Errorf("open files of %v: %w", tbl.Identifier(), err)
 	}
-	byFile := map[string][]iceberg.DataFile{}
-	for _, location := range locations {
-		data := files.vectors[location].data
-		byFile[data.FilePath()] = append(byFile[data.FilePath()], data)
+	sets := make([]*positions, len(locations))
+	group := new(errgroup.Group)
+	group.SetLimit(vectorsAtOnce)
+	for i, location := range locations {
+		group.Go(func() (err error) {
+			sets[i], err = readVector(fs, files.vectors[location].data, files.at[location].data.Count())
+			return err
+		})
 	}
-	sets := make(map[string]*positions, len(locations))
-	for _, puffin := range slices.Sorted(maps.Keys(byFile)) {
-		bitmaps, err := dv.ReadDVs(fs, byFile[puffin])
-		if err != nil {
-			return nil, fmt.Errorf("read deletion vectors %s: %w", puffin, err)
-		}
-		for i, data := range byFile[puffin] {
-			set := &positions{}
-			for row := range bitmaps[i].Positions() {
-				set.add(int64(row))
-			}
-			sets[*data.ReferencedDataFile()] = set
-		}
+	if err := group.Wait(); err != nil {
+		return nil, err
 	}
-	return sets, nil
+	read := make(map[string]*positions, len(locations))
+	for i, location := range locations {
+		read[location] = sets[i]
+	}
+	return read, nil
+}
+
+// readVector reads the deletion vector of a data file of so many rows.
+func readVector(fs iceio.IO, data iceberg.DataFile, rows int64) (*positions, error) {
+	bitmap, err := dv.ReadDV(fs, data)
+	if err != nil {
+		return nil, fmt.Errorf("read deletion vector %s: %w", vectorID(data), err)
+	}
+	set := &positions{}
+	for row := range bitmap.Positions() {
+		if row >= uint64(rows) {
+			return nil, fmt.Errorf("%w: deletion vector %s takes out row %d of %s, which has %d; roll the table back to before the writer that added it", ErrForeign, vectorID(data), row, *data.ReferencedDataFile(), rows)
+		}
+		set.add(int64(row))
+	}
+	return set, nil
 }
 
 // puffinSink puts the one file that a dv.DVWriter writes.
@@ -139,36 +156,43 @@ func (s *puffinSink) WriteFile(location string, body []byte) error {
 	return s.put(location, body)
 }
 
-// writeVectors puts deletion vectors, by the location of their data file, into
-// one Puffin file at <table>/data/<name>.puffin; nil if there are none.
-func (t *Table) writeVectors(ctx context.Context, head *table.Table, files *liveFiles, names *Names, sets map[string]*positions) (*VectorFile, error) {
-	if len(sets) == 0 {
-		return nil, nil
+// writeVectors puts deletion vectors, by the location of their data file, each into
+// a Puffin file of its own at <table>/data/<name>.puffin. (One file of many would be
+// fewer requests; but Iceberg's Java library, up to 1.12 at least, deletes a file at
+// the expiry of a snapshot as soon as one of its vectors is replaced.)
+func (t *Table) writeVectors(ctx context.Context, head *table.Table, files *liveFiles, names *Names, sets map[string]*positions) ([]Vector, error) {
+	vectors := make([]Vector, len(sets))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(vectorsAtOnce)
+	for i, of := range slices.Sorted(maps.Keys(sets)) {
+		location := t.location + "/data/" + names.Next() + ".puffin"
+		group.Go(func() (err error) {
+			vectors[i], err = t.writeVector(ctx, head.Metadata(), files, location, of, sets[of])
+			return err
+		})
 	}
-	meta := head.Metadata()
+	return vectors, group.Wait()
+}
+
+// writeVector puts the deletion vector of one data file.
+func (t *Table) writeVector(ctx context.Context, meta table.Metadata, files *liveFiles, location, of string, set *positions) (Vector, error) {
 	specs := func(id int32) *iceberg.PartitionSpec { return meta.PartitionSpecByID(int(id)) }
 	to := &puffinSink{put: func(location string, body []byte) error { return t.store.Put(ctx, location, body) }}
-	w := dv.NewDVWriter(to, specs)
-	for _, location := range slices.Sorted(maps.Keys(sets)) {
-		data := files.at[location].data
-		w.Load(location, sets[location].bitmap(), data.SpecID(), data.Partition())
-	}
-	file := &VectorFile{Location: t.location + "/data/" + names.Next() + ".puffin"}
-	entries, err := w.Flush(ctx, file.Location)
+	w, file := dv.NewDVWriter(to, specs), files.at[of].data
+	w.Load(of, set.bitmap(), file.SpecID(), file.Partition())
+	entries, err := w.Flush(ctx, location)
 	if err != nil {
-		return nil, fmt.Errorf("write deletion vectors %s: %w", file.Location, err)
+		return Vector{}, fmt.Errorf("write deletion vector %s: %w", location, err)
 	}
+	data := entries[0]
+	entry, err := codec.EncodeDataFile(data, *specs(data.SpecID()), t.schema, t.version)
+	if err != nil {
+		return Vector{}, fmt.Errorf("encode entry of deletion vector %s: %w", location, err)
+	}
+	t.lake.indexes.of(t.UUID).rememberVector(vectorID(data), set)
 	digest := sha256.Sum256(to.body)
-	file.Bytes, file.SHA256 = int64(len(to.body)), hex.EncodeToString(digest[:])
-	x := t.lake.indexes.of(t.UUID)
-	for _, data := range entries {
-		entry, err := codec.EncodeDataFile(data, *specs(data.SpecID()), t.schema, t.version)
-		if err != nil {
-			return nil, fmt.Errorf("encode entry of deletion vector %s: %w", vectorID(data), err)
-		}
-		of := *data.ReferencedDataFile()
-		file.Vectors = append(file.Vectors, Vector{DataFile: of, Replaces: files.vectorOf(of), Entry: entry})
-		x.rememberVector(vectorID(data), sets[of])
-	}
-	return file, nil
+	return Vector{
+		Location: location, Bytes: int64(len(to.body)), SHA256: hex.EncodeToString(digest[:]),
+		DataFile: of, Replaces: files.vectorOf(of), Entry: entry,
+	}, nil
 }

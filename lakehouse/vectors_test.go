@@ -59,7 +59,7 @@ func TestChangedRowsAreTakenOutOfFilesThatStay(t *testing.T) {
 			created(fmt.Sprintf("n%d", epoch), "eu", 3), gone("absent"),
 		}
 		made, stats := w.keyedChange(l, s, membersTable, changes)
-		if len(made.Replace) > 0 || made.Vectors == nil || len(made.Vectors.Vectors) != 3 {
+		if len(made.Replace) > 0 || len(made.Vectors) != 3 {
 			t.Fatalf("epoch %d replaces %v with vectors %+v, want a vector for each of three files", epoch, made.Replace, made.Vectors)
 		}
 		if stats.Created != 1 || stats.Updated != 2 || stats.Deleted != 1 || stats.Absent != 1 || stats.WrittenRows != 3 || stats.ReplacedFiles != 0 {
@@ -308,7 +308,7 @@ func TestLostVectorsOfADecidedEpochAreMadeAnew(t *testing.T) {
 	changes := []change{amended("k00001", "us", 9), gone("k00002")}
 	e := w.decideKeyed(l, s, membersTable, changes)
 	want.apply(changes)
-	w.lose(e.Changes[0].Vectors.Location)
+	w.lose(e.Changes[0].Vectors[0].Location)
 	w.startKeyed(w.lake("w2"))
 	w.expect(membersTable, want)
 }
@@ -318,7 +318,7 @@ func TestLostVectorsOfACommittedEpochAreMissing(t *testing.T) {
 	w, l, s, _ := vectorWorld(t, 200)
 	e := w.decideKeyed(l, s, membersTable, []change{amended("k00001", "us", 9), gone("k00002")})
 	w.commit(l, e)
-	location := e.Changes[0].Vectors.Location
+	location := e.Changes[0].Vectors[0].Location
 	w.lose(location)
 	missing, err := l.Missing(t.Context(), e)
 	if err != nil || len(missing) != 1 || !missing[0].Committed || missing[0].Location != location {

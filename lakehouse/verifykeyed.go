@@ -2,6 +2,8 @@ package lakehouse
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -40,6 +42,9 @@ func (v *verifier) readKeyed(ctx context.Context, m *modelProof, t *verifiedTabl
 	})
 	if err != nil {
 		return v.unreadable(t, err)
+	}
+	if want := ownRows(t.table.Metadata()); want >= 0 && want != t.rows {
+		v.note(finding{check: CheckRows, model: m.Model, table: t.name}, fmt.Sprintf("%d rows, as after Calve's last snapshot", want), strconv.FormatInt(t.rows, 10))
 	}
 	return nil
 }

@@ -52,6 +52,22 @@ func (c *compiler) finish() error {
 	return nil
 }
 
+// fuse makes one operation of the null and the text of nullable text.
+func (c *compiler) fuse() {
+	for i := range c.p.ops {
+		o := &c.p.ops[i]
+		if o.code != opOption || o.vec < 0 || int(o.next) != i+2 {
+			continue
+		}
+		if text := &c.p.ops[i+1]; text.code == opText && text.vec == o.vec {
+			o.code = opOptionText
+			if !o.first {
+				o.size = 1
+			}
+		}
+	}
+}
+
 // try tells whether a value could go to a target, by compiling it aside.
 func (c *compiler) try(n *node, where string, t *target) error {
 	aside := compiler{p: &Program{vectors: slices.Clone(c.p.vectors), marker: c.p.marker}}

@@ -6,89 +6,95 @@ import (
 	"math/bits"
 )
 
-// fast executes operations from pc as long as they are common ones on common
+// fast executes operations from o as long as they are common ones on common
 // values, and gives the operation to go on with, nothing of which is done. It
 // checks all that step checks, and calls nothing, so that what it needs stays
 // in registers.
-func fast(ops []op, pc int32, data []byte, pos, row int) (int32, int) {
+//
+// Slices that are made of a position just compared with a length, all of a
+// constant number of bytes, cost no check of their own. Text of up to 32 bytes
+// is copied as 32 where the record and the column go on that far: what is
+// behind it is overwritten by the next row's.
+func fast(o *op, data []byte, pos, row int) (*op, int) {
+	data = data[:len(data):len(data)] // one register less
 	for {
-		if uint(pc) >= uint(len(ops)) {
-			return pc, pos
-		}
-		o := &ops[pc]
 		switch o.code {
 		case opText:
-			if uint(pos) >= uint(len(data)) || data[pos]&0x81 != 0 {
-				return pc, pos // nothing, 64 bytes or more, or negative
+			if uint(pos) >= uint(len(data)) {
+				return o, pos
 			}
-			n := int(data[pos] >> 1)
-			from, v := data[pos+1:], o.v
-			start := len(v.Data)
-			to := v.Data[start:cap(v.Data)]
-			if len(from) < n || len(to) < n {
-				return pc, pos
+			n := int(bits.RotateLeft8(data[pos], 7)) // fastText or more if negative or of two bytes
+			v := o.v
+			start, to := len(v.Data), v.Data[:cap(v.Data)]
+			if start > len(to)-fastText {
+				return o, pos
 			}
+			end := pos + 1 + n
 			var high uint64
-			switch { // by length, and not in a loop, whose end is hard to predict
+			switch {
+			case n <= 32 && pos <= len(data)-33:
+				from, mask := (*[32]byte)(data[pos+1:pos+33]), &asciiMasks[n]
+				high = word(from[0:8])&mask[0] | word(from[8:16])&mask[1] | word(from[16:24])&mask[2] | word(from[24:32])&mask[3]
+				put(to[start:start+32], from)
 			case n > 32:
-				from, to := from[:n], to[:n]
-				a, b, c, d := word(from), word(from[8:]), word(from[16:]), word(from[24:])
-				e, f, g, h := word(from[n-32:]), word(from[n-24:]), word(from[n-16:]), word(from[n-8:])
-				high = a | b | c | d | e | f | g | h
-				putWord(to, a)
-				putWord(to[8:], b)
-				putWord(to[16:], c)
-				putWord(to[24:], d)
-				putWord(to[n-32:], e)
-				putWord(to[n-24:], f)
-				putWord(to[n-16:], g)
-				putWord(to[n-8:], h)
-			case n > 16:
-				from, to := from[:n], to[:n]
-				a, b, c, d := word(from), word(from[8:]), word(from[n-16:]), word(from[n-8:])
-				high = a | b | c | d
-				putWord(to, a)
-				putWord(to[8:], b)
-				putWord(to[n-16:], c)
-				putWord(to[n-8:], d)
-			case len(from) >= 16 && len(to) >= 16: // what is behind the text is copied, and overwritten by the next row's
-				a, b := word(from), word(from[8:])
-				high = a&below(n) | b&below(max(n-8, 0))
-				putWord(to, a)
-				putWord(to[8:], b)
-			case n >= 8:
-				a, b := word(from), word(from[n-8:])
-				high = a | b
-				putWord(to, a)
-				putWord(to[n-8:], b)
-			default:
-				if len(data) < 8 || len(to) < 8 {
-					return pc, pos
+				if n >= fastText || end > len(data) {
+					return o, pos
 				}
-				a := wordAt(data, pos+1)
-				high = a << (64 - 8*uint(n))
-				putWord(to, a)
+				from, last := (*[32]byte)(data[pos+1:pos+33]), (*[32]byte)(data[end-32:end])
+				high = word(from[0:8]) | word(from[8:16]) | word(from[16:24]) | word(from[24:32]) |
+					word(last[0:8]) | word(last[8:16]) | word(last[16:24]) | word(last[24:32])
+				put(to[start:start+32], from)
+				put(to[start+n-32:start+n], last)
+			case n <= 16 && pos <= len(data)-17:
+				from, mask := (*[16]byte)(data[pos+1:pos+17]), &asciiMasks[n]
+				high = word(from[0:8])&mask[0] | word(from[8:16])&mask[1]
+				*(*[16]byte)(to[start : start+16]) = *from
+			case end > len(data):
+				return o, pos
+			case n > 16:
+				from, last := (*[16]byte)(data[pos+1:pos+17]), (*[16]byte)(data[end-16:end])
+				high = word(from[0:8]) | word(from[8:16]) | word(last[0:8]) | word(last[8:16])
+				*(*[16]byte)(to[start : start+16]) = *from
+				*(*[16]byte)(to[start+n-16 : start+n]) = *last
+			case n >= 8:
+				p, q := word(data[pos+1:]), word(data[end-8:])
+				high = p | q
+				putWord(to[start:], p)
+				putWord(to[start+n-8:], q)
+			default:
+				if len(data) < 8 {
+					return o, pos
+				}
+				p := wordAt(data, pos+1)
+				high = p << (64 - 8*uint(n))
+				putWord(to[start:start+8], p)
 			}
 			if high&highBits != 0 { // not ASCII
-				return pc, pos
+				return o, pos
 			}
 			v.Data = v.Data[:start+n]
 			v.Offsets[row+1] = int32(start + n)
-			pos += 1 + n
+			pos = end
 		case opLong, opInt:
 			if uint(pos) >= uint(len(data)) {
-				return pc, pos
+				return o, pos
 			}
 			u, size := uint64(data[pos]), 1
 			if u >= 0x80 {
-				if len(data) < 8 {
-					return pc, pos
+				var w uint64
+				if pos <= len(data)-8 {
+					w = word(data[pos : pos+8])
+				} else if len(data) >= 8 {
+					w = wordAt(data, pos)
+				} else {
+					return o, pos
 				}
-				w := wordAt(data, pos)
 				stop := ^w & highBits
-				size = (bits.TrailingZeros64(stop) + 1) / 8
-				if stop == 0 || size > len(data)-pos {
-					return pc, pos
+				if stop == 0 {
+					return o, pos
+				}
+				if size = (bits.TrailingZeros64(stop) + 1) / 8; size > len(data)-pos {
+					return o, pos
 				}
 				u = sevens(w & (stop ^ (stop - 1)))
 			}
@@ -97,44 +103,87 @@ func fast(ops []op, pc int32, data []byte, pos, row int) (int32, int) {
 				o.v.I64[row] = x
 			} else {
 				if size > 5 || u > math.MaxUint32 {
-					return pc, pos
+					return o, pos
 				}
 				o.v.I32[row] = int32(x)
 			}
 			pos += size
 		case opDouble:
-			if len(data)-pos < 8 {
-				return pc, pos
+			if pos < 0 || pos > len(data)-8 {
+				return o, pos
 			}
-			o.v.F64[row] = math.Float64frombits(binary.LittleEndian.Uint64(data[pos:]))
+			o.v.F64[row] = math.Float64frombits(word(data[pos : pos+8]))
 			pos += 8
+		case opOptionText:
+			if uint(pos) >= uint(len(data)) || data[pos]&^2 != 0 {
+				return o, pos
+			}
+			// Whether there is text is hard to predict: a null is read as no text.
+			present := data[pos]>>1 ^ byte(o.size)
+			v := o.v
+			start, to := len(v.Data), v.Data[:cap(v.Data)]
+			if pos > len(data)-34 || start > len(to)-fastText {
+				if present != 0 {
+					pos++
+					break
+				}
+				if !v.NullText(row) {
+					return o, pos
+				}
+				pos++
+				o = o.past
+				continue
+			}
+			n := int(bits.RotateLeft8(data[pos+1], 7) & -present)
+			if n > 32 {
+				pos++
+				break
+			}
+			at := pos + 1 + int(present)
+			from, mask := (*[32]byte)(data[at:at+32]), &asciiMasks[n]
+			if (word(from[0:8])&mask[0]|word(from[8:16])&mask[1]|word(from[16:24])&mask[2]|word(from[24:32])&mask[3])&highBits != 0 || !v.NullIf(row, present^1) {
+				return o, pos
+			}
+			put(to[start:start+32], from)
+			v.Data = v.Data[:start+n]
+			v.Offsets[row+1] = int32(start + n)
+			pos = at + n
+			o = o.past
+			continue
 		case opOption:
 			if uint(pos) >= uint(len(data)) || data[pos]&^2 != 0 {
-				return pc, pos
+				return o, pos
 			}
 			if o.first != (data[pos] == 2) {
 				if o.v == nil || !o.v.NullText(row) {
-					return pc, pos
+					return o, pos
 				}
 				pos++
-				pc = o.next
+				o = o.past
 				continue
 			}
 			pos++
 		case opBool:
 			if uint(pos) >= uint(len(data)) || data[pos] > 1 {
-				return pc, pos
+				return o, pos
 			}
 			o.v.SetBool(row, data[pos] == 1)
 			pos++
 		case opJump:
-			pc = o.next
+			o = o.past
 			continue
 		default:
-			return pc, pos
+			return o, pos
 		}
-		pc++
+		o = o.then
 	}
+}
+
+// put copies 32 bytes, by halves, since what may overlap is copied by a call.
+func put(to []byte, from *[32]byte) {
+	p := (*[32]byte)(to)
+	*(*[16]byte)(p[:16]) = *(*[16]byte)(from[:16])
+	*(*[16]byte)(p[16:]) = *(*[16]byte)(from[16:])
 }
 
 // wordAt reads up to eight bytes at pos; what is behind data, which has eight
@@ -146,10 +195,21 @@ func wordAt(data []byte, pos int) uint64 {
 	return word(data[pos:])
 }
 
-// below is a mask of the first n bytes of a word, all of them if n is more than
-// a word has.
-func below(n int) uint64 { return 1<<(8*uint(n)) - 1 }
-
 func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
 func putWord(b []byte, w uint64) { binary.LittleEndian.PutUint64(b, w) }
+
+// fastText is the least length that takes two bytes, and so the room in a column
+// that is enough for any text that fast copies.
+const fastText = 64
+
+// asciiMasks are, by n, the highest bits of the first n bytes of 32, which text
+// in ASCII leaves 0.
+var asciiMasks = func() (masks [33][4]uint64) {
+	for n := range masks {
+		for i := range n {
+			masks[n][i/8] |= 0x80 << (8 * uint(i%8))
+		}
+	}
+	return masks
+}()

@@ -51,13 +51,14 @@ const (
 	opBytes
 	opFixed
 	opEnum
-	opCast     // a scalar by x.cast
-	opVariable // a decimal with its scale
-	opOption   // a union of null and a type
-	opUnion    // any other
-	opAbsent   // what is not there, or null
-	opMark     // remembers the position
-	opRewind   // goes back to it
+	opCast       // a scalar by x.cast
+	opVariable   // a decimal with its scale
+	opOption     // a union of null and a type
+	opOptionText // the same, of text; the opText behind it reads what this one leaves
+	opUnion      // any other
+	opAbsent     // what is not there, or null
+	opMark       // remembers the position
+	opRewind     // goes back to it
 	opList
 	opMap
 	opEntries // an array of records of key and value
@@ -70,12 +71,15 @@ const (
 type op struct {
 	code  code
 	first bool  // opOption: null is the first branch
-	size  int32 // opFixed: bytes; opMark, opRewind: which
+	size  int32 // opFixed: bytes; opMark, opRewind: which; opOptionText: 0 if null is the first branch, else 1
 	next  int32 // opOption: behind the value; opJump
 	alt   int32 // opOption: where a null is handled; opList and the like: the element's operations
 	vec   int32 // of Program.vectors; -1 for none
 	v     *vector.Vector
 	x     *detail
+	at    int32 // its own number
+	then  *op   // the next one
+	past  *op   // that of next
 }
 
 // detail is what an operation needs less often.
@@ -131,6 +135,7 @@ func compile(root *node, columns []program.Column, m *marker) (*Program, error) 
 	if err := c.finish(); err != nil {
 		return nil, err
 	}
+	c.fuse()
 	c.p.widths = make([]atomic.Int32, len(c.p.vectors))
 	c.p.unread, c.p.widen = evolve(root, columns)
 	return c.p, nil
@@ -155,7 +160,12 @@ func (p *Program) Reader(set *vector.Set) *Reader {
 		}
 	}
 	for i := range r.ops {
-		if o := &r.ops[i]; o.vec >= 0 {
+		o := &r.ops[i]
+		o.at, o.past = int32(i), &r.ops[o.next]
+		if i+1 < len(r.ops) { // the last one is a return or a jump
+			o.then = &r.ops[i+1]
+		}
+		if o.vec >= 0 {
 			o.v = vectors[o.vec]
 		}
 	}

@@ -25,7 +25,11 @@ type Reader struct {
 // after which the caller rolls the row back, or that a column of the batch is
 // full, which is no fault of the record.
 func (r *Reader) Read(body []byte) error {
-	end := r.read(body, 0)
+	o, end := fast(&r.ops[0], body, 0, r.set.Row)
+	if o.code != opReturn {
+		r.reset()
+		end = r.runFrom(o, body, end, r.set.Row)
+	}
 	if end < 0 {
 		return r.err
 	}
@@ -36,31 +40,39 @@ func (r *Reader) Read(body []byte) error {
 }
 
 func (r *Reader) read(body []byte, pos int) int {
+	r.reset()
+	return r.run(0, body, pos, r.set.Row)
+}
+
+func (r *Reader) reset() {
 	r.empty, r.err = 0, nil
 	r.extra, r.unavailable = r.extra[:0], r.unavailable[:0]
-	return r.run(0, body, pos, r.set.Row)
 }
 
 // run executes operations from pc to a return, and gives the position behind
 // what it read, or -1.
 func (r *Reader) run(pc int32, data []byte, pos, row int) int {
-	for {
-		pc, pos = fast(r.ops, pc, data, pos, row)
-		o := &r.ops[pc]
-		if o.code == opReturn {
-			return pos
-		}
-		if pc, pos = r.step(o, pc+1, data, pos, row); pos < 0 {
+	o, pos := fast(&r.ops[pc], data, pos, row)
+	return r.runFrom(o, data, pos, row)
+}
+
+// runFrom is run from an operation that fast has left undone, or from a return.
+func (r *Reader) runFrom(o *op, data []byte, pos, row int) int {
+	for o.code != opReturn {
+		var pc int32
+		if pc, pos = r.step(o, o.at+1, data, pos, row); pos < 0 {
 			return r.stop(o)
 		}
+		o, pos = fast(&r.ops[pc], data, pos, row)
 	}
+	return pos
 }
 
 // step executes any operation but a jump or return, and gives the next one and
 // the position, -1 on failure.
 func (r *Reader) step(o *op, pc int32, data []byte, pos, row int) (int32, int) {
 	switch o.code {
-	case opOption:
+	case opOption, opOptionText:
 		i, next := index(2, data, pos)
 		if next < 0 || (i == 0) != o.first {
 			return pc, next

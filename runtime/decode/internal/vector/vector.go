@@ -211,6 +211,16 @@ func (v *Vector) NullText(row int) bool {
 	return true
 }
 
+// NullIf makes a row of a string null if null is 1, but for its offset, which
+// the caller writes; or reports that this would be the vector's first null.
+func (v *Vector) NullIf(row int, null byte) bool {
+	if v.valid == nil {
+		return null == 0
+	}
+	v.valid[row>>3] &^= null << (row & 7)
+	return true
+}
+
 // SetZero writes 0, false or nothing: what a row of a scalar is where a format
 // leaves zeros out.
 func (v *Vector) SetZero(row int) { v.skip(row) }
