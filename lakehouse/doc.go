@@ -16,9 +16,9 @@
 //
 // Rows of a table with a key change. A ChangeWriter writes anew the data files
 // that hold a changed key (rewrite.go), found by an index in memory (index.go),
-// and the commit replaces them (overwrite.go); no table ever has a delete file.
-// What the epoch changed is a file of its own, so that a commit that finds other
-// files than it was planned on is planned again (replan.go), by anyone.
+// and the commit replaces them (overwrite.go); no table of format version 2 ever has
+// a delete file. What the epoch changed is a file of its own, so that a commit that
+// finds other files than it was planned on is planned again (replan.go), by anyone.
 //
 // What that costs is kept low in four ways:
 //
@@ -32,11 +32,16 @@
 //	leave        others (droprows.go, internal/rowdrop)
 //	small files  of one size are merged when they are sixteen (smallfiles.go)
 //
+// A table of format version 3 (Definition.Vectors) keeps its data files: a deletion
+// vector takes out the rows that change (mergeonread.go), the index tells the row of
+// a key (rowindex.go), and files of which half is gone are folded (fold.go).
+//
 // RewriteStats tell what an epoch's changes of a table cost.
 //
 // # Names below a warehouse
 //
 //	<table>/data/[<partition>/]<epoch>-<writer nonce>-<seq>.parquet
+//	<table>/data/<epoch>-<writer nonce>-<seq>.puffin           a deletion vector
 //	<table>/metadata/<epoch>-<committer nonce>-<seq>-m0.avro   manifests
 //	<table>/metadata/snap-<snapshot id>-<seq>-<epoch>-<committer nonce>.avro
 //	<table>/changes/<epoch>-<writer nonce>-<seq>.parquet       what an epoch changed in a keyed table
