@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math/bits"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -64,7 +63,7 @@ func (h *keyedHead) addAlike(files []liveRows, picked map[string]*positions, tar
 		if _, ok := picked[f.location]; ok || size >= target/2 {
 			continue
 		}
-		kind := fmt.Sprint(bits.Len64(uint64(size))/4, h.holdsCurrent(data), describePartition(data.data))
+		kind := h.kind(data, size)
 		alike[kind] = append(alike[kind], f)
 	}
 	for _, group := range alike {

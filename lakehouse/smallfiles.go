@@ -20,7 +20,7 @@ func (h *keyedHead) addSmall(groups touched, target int64) {
 		if _, ok := groups[location]; ok || size >= target/2 {
 			continue
 		}
-		kind := fmt.Sprint(bits.Len64(uint64(size))/4, h.holdsCurrent(f), describePartition(f.data))
+		kind := h.kind(f, size)
 		alike[kind] = append(alike[kind], location)
 	}
 	for _, locations := range alike {
@@ -31,6 +31,12 @@ func (h *keyedHead) addSmall(groups touched, target int64) {
 			groups[location] = map[int]bool{}
 		}
 	}
+}
+
+// kind is the same of files that can become one: of about that size, with rows of
+// one kind, in one partition.
+func (h *keyedHead) kind(f liveFile, size int64) string {
+	return fmt.Sprint(bits.Len64(uint64(size))/4, h.holdsCurrent(f), describePartition(f.data))
 }
 
 // holdsCurrent tells whether a file has current rows, by its bounds.
