@@ -221,7 +221,7 @@ func TestCrashesBesideASilentTopic(t *testing.T) {
 					}
 					tried := distinct(points(calls))
 					t.Logf("separate %v: %d calls, %d points leave different worlds", separate, len(calls), len(tried))
-					s.tryAll(t, want, drawn(t, tried, map[bool]int{false: 30, true: 15}[separate]))
+					s.tryAll(t, want, drawn(t, tried, map[bool]int{false: 14, true: 8}[separate]))
 				}
 			})
 		})

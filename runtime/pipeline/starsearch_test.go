@@ -165,7 +165,7 @@ func TestCrashesInAStarThatIsReconciled(t *testing.T) {
 			}
 			return w.lake().Requests().Put(context.Background(), reconcileRequest("r1", starDimensionID.Name))
 		}
-		want := s.searchStar(t, 30)
+		want := s.searchStar(t, 16)
 		for table, rows := range want {
 			if !slices.Equal(rows, plain[table]) {
 				t.Errorf("%s\nreconciled:\n%s\nwithout that:\n%s", table, indent(rows), indent(plain[table]))
