@@ -25,8 +25,8 @@ import (
 // One line "calve-epoch 1 sha256=<hex of the rest>", then the epoch as one JSON
 // object with the members below. Times are µs since 1970-01-01 UTC. A reader
 // refuses a version that it does not know and a body whose digest differs;
-// members that it does not know are an error, since a decision that is only
-// half understood must not be carried out.
+// members that it does not know are of a newer version too (ErrVersion), since a
+// decision that is only half understood must not be carried out.
 type Epoch struct {
 	Number     int64             `json:"number"`   // from 1, without gaps
 	Pipeline   string            `json:"pipeline"` // the project's name
@@ -253,7 +253,8 @@ func DecodeEpoch(data []byte) (*Epoch, error) {
 	decoder.DisallowUnknownFields()
 	var e Epoch
 	if err := decoder.Decode(&e); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		// The digest agrees: it is as it was written, by one that has further members.
+		return nil, fmt.Errorf("%w: %w; run the newer calve", ErrVersion, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: text after the epoch", ErrCorrupt)

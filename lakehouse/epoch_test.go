@@ -1,8 +1,11 @@
 package lakehouse
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -120,10 +123,17 @@ func TestDecodeEpochRefusesWhatItCannotTrust(t *testing.T) {
 		"not a record":    {[]byte("{}"), ErrCorrupt},
 		"one bit changed": {flipped, ErrCorrupt},
 		"cut short":       {good[:len(good)-5], ErrCorrupt},
+		"newer members":   {sealedEpoch(`{"number":1,"phase":"new"}`), ErrVersion},
 		"newer version":   {[]byte(strings.Replace(string(good), "calve-epoch 1", "calve-epoch 2", 1)), ErrVersion},
 	} {
 		if _, err := DecodeEpoch(c.data); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}
+}
+
+// sealedEpoch is a body with its digest.
+func sealedEpoch(body string) []byte {
+	digest := sha256.Sum256([]byte(body))
+	return append(fmt.Appendf(nil, epochHeader, EpochVersion, hex.EncodeToString(digest[:])), body...)
 }

@@ -157,10 +157,19 @@ func (p *Pipeline) catchUpOne(ctx context.Context, e *epoch, k *keyed) error {
 			return err
 		}
 	}
+	if !b.loaded {
+		if err := p.loadPast(ctx, k); err != nil {
+			return err
+		}
+	}
+	b.proceed()
 	for rows, limit := int64(0), p.config.backfillRows(); rows < limit; {
 		chunk, err := p.nextPast(ctx, k, limit-rows)
 		if err != nil {
 			return err
+		}
+		if len(chunk) == 0 && rows > 0 {
+			return nil // it ends with the watermark that it was taken with, as when it came
 		}
 		if len(chunk) == 0 && b.raise(p.config.backfillRows()) {
 			return nil
@@ -267,18 +276,13 @@ func (p *Pipeline) loadPast(ctx context.Context, k *keyed) error {
 	var former []past
 	if b.taken == nil {
 		b.taken, b.marks = map[fateKey]int64{}, map[string]int64{}
-		for _, input := range k.Inputs {
-			if p.model(input) != nil {
-				b.marks[input] = record.NoTime
-			}
+		for _, model := range k.staging {
+			b.marks[model] = record.NoTime
 		}
 	}
-	for _, input := range k.Inputs {
-		m := p.model(input)
-		if m == nil {
-			continue // keyed: see Follow
-		}
-		if m.Table == nil {
+	for _, input := range k.staging {
+		m, reads := p.model(input), slices.Contains(k.Inputs, input)
+		if reads && m.Table == nil {
 			return fmt.Errorf("model %s has no table to take them from; make it a table, or begin a project of another name", input)
 		}
 		epochs, err := p.parts.Lake.History(ctx, input)
@@ -286,6 +290,9 @@ func (p *Pipeline) loadPast(ctx context.Context, k *keyed) error {
 			return err
 		}
 		for _, e := range epochs {
+			if !reads { // keyed models make others of its rows: see Follow. Time passes for this one too
+				e.Rows, e.Ranges = 0, nil
+			}
 			if e.Epoch <= b.until {
 				former = append(former, past{input, e})
 			}
@@ -354,10 +361,17 @@ func lowestOf(marks map[string]int64) int64 {
 	return slices.Min(slices.Collect(maps.Values(marks)))
 }
 
-// pass notes that epochs were taken in. The watermark that operators see next is
-// that after the last of them, as when their rows came, the lowest of all models,
-// those included that were silent then: an older one than theirs does, for it only
-// makes fewer rows late.
+// proceed lets the operator see the watermark after the last of the epochs that were
+// taken in, the lowest of all models, those included that were silent then: an older
+// one than theirs does, for it only makes fewer rows late. The epoch that took them
+// has ended at the watermark before, as when their rows came.
+func (b *behind) proceed() {
+	if b.epoch > b.until {
+		b.watermark = max(b.watermark, lowestOf(b.marks))
+	}
+}
+
+// pass notes that epochs were taken in.
 func (b *behind) pass(chunk []past) {
 	for _, part := range chunk {
 		b.epoch = max(b.epoch, part.Epoch)
@@ -368,9 +382,6 @@ func (b *behind) pass(chunk []past) {
 			key := fateKey{part.model, record.TopicPartition{Topic: g.Topic, Partition: g.Partition}}
 			b.taken[key] = max(b.taken[key], g.To)
 		}
-	}
-	if b.epoch > b.until {
-		b.watermark = max(b.watermark, lowestOf(b.marks))
 	}
 }
 

@@ -14,7 +14,12 @@ func TestAModelThatTakesInTablesSeesTheLowestWatermarkOfThem(t *testing.T) {
 		model    string
 		at, want int64
 	}{{"readings", 100, record.NoTime}, {"frames", 50, 50}, {"frames", 200, 100}, {"readings", 90, 100}} {
+		before := b.watermark
 		b.pass([]past{{step.model, lakehouse.HistoryEpoch{Epoch: b.epoch + 1, Watermark: &step.at}}})
+		if b.watermark != before {
+			t.Errorf("%s at %d: the watermark moves in the epoch that takes the rows", step.model, step.at)
+		}
+		b.proceed()
 		if b.watermark != step.want {
 			t.Errorf("%s at %d: got watermark %d, want %d", step.model, step.at, b.watermark, step.want)
 		}
@@ -59,6 +64,7 @@ func TestWatermarksAreRaisedBySteps(t *testing.T) {
 	former := []past{epoch(1, 10, 100), epoch(2, 10, 200), epoch(3, 10, 300)}
 	b.stepThrough(former)
 	b.pass(former)
+	b.proceed()
 	if b.watermark != record.NoTime || b.raised() {
 		t.Fatalf("watermark %d, raised %v before the steps", b.watermark, b.raised())
 	}
@@ -67,6 +73,7 @@ func TestWatermarksAreRaisedBySteps(t *testing.T) {
 		seen = append(seen, b.watermark)
 	}
 	b.pass([]past{epoch(4, 1, 400)})
+	b.proceed()
 	if seen = append(seen, b.watermark); !slices.Equal(seen, []int64{200, 300, 400}) {
 		t.Errorf("the operator sees %d", seen)
 	}

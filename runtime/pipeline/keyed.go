@@ -309,7 +309,7 @@ func (k *keyed) pending() bool {
 // watermarks of staging models.
 func (p *Pipeline) keyedModels(staging map[string]record.Watermark) []lakehouse.KeyedModel {
 	var all []lakehouse.KeyedModel
-	after := moment{p.keyed, staging, func(k *keyed) bool { open := k.open(); return open != nil && *open > 0 }}
+	after := newMoment(p.keyed, staging, func(k *keyed) bool { open := k.open(); return open != nil && *open > 0 })
 	for i := range p.keyed {
 		k := &p.keyed[i]
 		m := lakehouse.KeyedModel{

@@ -38,11 +38,19 @@ type moment struct {
 	keyed   []keyed
 	staging map[string]record.Watermark
 	open    func(*keyed) bool // whether a model has sessions open
+
+	// What was found of models, which many others may wait for.
+	owns    map[*keyed]int64
+	silents map[*keyed]bool
+}
+
+func newMoment(all []keyed, staging map[string]record.Watermark, open func(*keyed) bool) moment {
+	return moment{all, staging, open, map[*keyed]int64{}, map[*keyed]bool{}}
 }
 
 // present is the moment that the last record tells of.
 func (p *Pipeline) present() moment {
-	return moment{p.keyed, p.watermarks.recorded, func(k *keyed) bool { return k.reached.open }}
+	return newMoment(p.keyed, p.watermarks.recorded, func(k *keyed) bool { return k.reached.open })
 }
 
 // watermark is what a keyed model sees: the lowest of the models that it waits
@@ -65,6 +73,9 @@ func (m moment) watermark(k *keyed) int64 {
 
 // own is how far a keyed model comes by what it waits for.
 func (m moment) own(k *keyed) int64 {
+	if at, found := m.owns[k]; found {
+		return at
+	}
 	at := watermark.Merge(m.inputs(k))
 	switch {
 	case k.behind != nil:
@@ -72,7 +83,8 @@ func (m moment) own(k *keyed) int64 {
 	case k.rework != nil: // the rows that it made anew are compared with those of this time
 		at = max(at, k.rework.Shown)
 	}
-	return max(at, k.reached.at)
+	m.owns[k] = max(at, k.reached.at)
+	return m.owns[k]
 }
 
 // inputs are the models that a keyed model waits for. A calendar has no event
@@ -106,6 +118,15 @@ func (m moment) stagingInput(name string) watermark.Input {
 // silent tells whether nothing comes to a keyed model: all that it waits for is
 // silent, and it has taken in what was there.
 func (m moment) silent(k *keyed) bool {
+	silent, found := m.silents[k]
+	if !found {
+		silent = m.isSilent(k)
+		m.silents[k] = silent
+	}
+	return silent
+}
+
+func (m moment) isSilent(k *keyed) bool {
 	if k.behind != nil || k.rework != nil {
 		return false
 	}
@@ -186,8 +207,7 @@ func (m moment) nextReached(k *keyed) *lakehouse.Reached {
 // as they are, and would be if the epoch were decided over these of staging models.
 func (p *Pipeline) settledKeyed(staging map[string]record.Watermark) bool {
 	now := p.present()
-	next := now
-	next.staging = staging
+	next := newMoment(now.keyed, staging, now.open)
 	for i := range p.keyed {
 		if k := &p.keyed[i]; k.hasTime() && (now.watermark(k) != k.reached.seen || next.watermark(k) != k.reached.seen) {
 			return false

@@ -56,7 +56,7 @@ func (p *Pipeline) testTables(ctx context.Context, e *epoch) error {
 // inputBehind tells whether a model that is read has not made all of its rows yet.
 func (p *Pipeline) inputBehind(k *keyed) bool {
 	for i := range p.keyed {
-		if other := &p.keyed[i]; other.behind != nil && slices.Contains(k.Inputs, other.Name) {
+		if other := &p.keyed[i]; (other.behind != nil || other.rework != nil) && slices.Contains(k.Inputs, other.Name) {
 			return true
 		}
 	}
