@@ -147,8 +147,14 @@ func (s *changeSet) of(h keyindex.Hash) int { return int(s.at.Get(h)) - 1 }
 // writtenRows is how many rows of changes are gathered at once.
 const writtenRows = 16 << 10
 
-// write writes the rows of some changes, in that order.
+// write writes the rows of some changes, in that order or, where current rows lie
+// apart, in that of their keys.
 func (s *changeSet) write(ctx context.Context, to *groupWriter, order []int) error {
+	if to.table.current != "" {
+		if err := sortByKey(to.table, s.rows, order); err != nil {
+			return err
+		}
+	}
 	for part := range slices.Chunk(order, writtenRows) {
 		rows, err := record.Take(s.rows, part, s.mem)
 		if err != nil {

@@ -576,6 +576,12 @@ func (w *world) appendMember(key string) {
 	if err := tx.Append(w.t.Context(), reader, iceberg.Properties{}); err != nil {
 		w.t.Fatal(err)
 	}
+	w.accept(tx)
+}
+
+// accept commits what another engine did to the members, and accepts it.
+func (w *world) accept(tx *table.Transaction) {
+	w.t.Helper()
 	commit, err := tx.TableCommit()
 	if err != nil {
 		w.t.Fatal(err)

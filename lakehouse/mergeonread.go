@@ -36,8 +36,7 @@ func (h *keyedHead) applyVectors(ctx context.Context, a applied) (made, error) {
 		return made{}, err
 	}
 	m := &mergeOnRead{table: h.table, head: h.loaded, files: h.files, names: a.names, config: a.config.withDefaults(), changes: a.changes, dead: map[string]*positions{}}
-	places, _ := x.locateRows(a.changes.hashes)
-	m.take(places)
+	m.take(x.locateRows(a.changes.hashes))
 	return m.run(ctx, h.foldable(x, m.dead, len(a.changes.ops), m.config.TargetBytes))
 }
 
@@ -86,21 +85,14 @@ func (m *mergeOnRead) run(ctx context.Context, folds []fold) (made, error) {
 	}
 	out := made{add: append(add, folded...)}
 	for _, f := range folds {
-		data := m.files.at[f.location].data
-		m.stats.ReplacedFiles++
-		m.stats.ReplacedRows += data.Count()
-		m.stats.ReplacedBytes += data.FileSizeBytes()
+		m.stats.replaced(m.files.at[f.location].data)
 		out.replace = append(out.replace, f.location)
 		delete(m.dead, f.location)
 	}
 	if out.vectors, err = m.table.writeVectors(ctx, m.head, m.files, m.names, m.dead); err != nil {
 		return made{}, err
 	}
-	for _, f := range out.add {
-		m.stats.WrittenFiles++
-		m.stats.WrittenRows += f.Rows
-		m.stats.WrittenBytes += f.Bytes
-	}
+	m.stats.wrote(out.add)
 	out.stats = m.stats
 	return out, nil
 }
@@ -112,11 +104,6 @@ func (m *mergeOnRead) writeFresh(ctx context.Context) ([]File, error) {
 		return nil, err
 	}
 	defer w.abort()
-	if m.table.current != "" {
-		if err := sortByKey(m.table, m.changes.rows, m.fresh); err != nil {
-			return nil, err
-		}
-	}
 	if err := m.changes.write(ctx, w, m.fresh); err != nil {
 		return nil, err
 	}

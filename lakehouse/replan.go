@@ -24,8 +24,8 @@ type replanned struct {
 }
 
 // planKeyed plans the commit of a keyed table's change. Where the head still has
-// all files and deletion vectors that the record replaces, nothing but compaction of others has
-// happened since, and it is planned as recorded. Else the change file is applied
+// all files and deletion vectors that the record replaces, nothing but compaction of
+// others has happened since, and it is planned as recorded. Else the change file is applied
 // to the head as it is now. The files of plans that came to nothing are orphans,
 // which nobody deletes here (invariant 5).
 //

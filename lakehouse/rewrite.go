@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 
 	"github.com/calvelake/calve/lakehouse/internal/keyindex"
@@ -67,6 +68,22 @@ type RewriteStats struct {
 	ThinnedGroups             int64 // row groups that rows were taken out of without decoding the others
 }
 
+// replaced counts a data file that others stand for.
+func (s *RewriteStats) replaced(data iceberg.DataFile) {
+	s.ReplacedFiles++
+	s.ReplacedRows += data.Count()
+	s.ReplacedBytes += data.FileSizeBytes()
+}
+
+// wrote counts data files that were written.
+func (s *RewriteStats) wrote(files []File) {
+	for _, f := range files {
+		s.WrittenFiles++
+		s.WrittenRows += f.Rows
+		s.WrittenBytes += f.Bytes
+	}
+}
+
 // Changed is how many rows were changed.
 func (s RewriteStats) Changed() int64 { return s.Created + s.Updated + s.Deleted }
 
@@ -113,19 +130,13 @@ func (w *rewrite) run(ctx context.Context, locations []string, groups touched, f
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range files {
-		w.stats.WrittenFiles++
-		w.stats.WrittenRows += f.Rows
-		w.stats.WrittenBytes += f.Bytes
-	}
+	w.stats.wrote(files)
 	return files, nil
 }
 
 // file writes the rows of a data file with the changes among them.
 func (w *rewrite) file(ctx context.Context, f liveFile, touched map[int]bool) error {
-	w.stats.ReplacedFiles++
-	w.stats.ReplacedRows += f.data.Count()
-	w.stats.ReplacedBytes += f.data.FileSizeBytes()
+	w.stats.replaced(f.data)
 	source, err := w.table.openGroups(ctx, f, w.writer.encoder, w.config.Allocator)
 	if err != nil {
 		return err
@@ -255,11 +266,6 @@ func (w *rewrite) rest(ctx context.Context) error {
 		default:
 			w.stats.Created++
 			rest = append(rest, change)
-		}
-	}
-	if w.table.current != "" {
-		if err := sortByKey(w.table, w.changes.rows, rest); err != nil {
-			return err
 		}
 	}
 	return w.changes.write(ctx, w.writer, rest)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -166,9 +167,7 @@ func (s *rowSync) vectors(ctx context.Context) (map[string]*positions, error) {
 	if err != nil {
 		return nil, err
 	}
-	for location, set := range read {
-		known[location] = set
-	}
+	maps.Copy(known, read)
 	return known, nil
 }
 
@@ -255,17 +254,15 @@ func (x *rowIndex) sweep() {
 	x.keys.Retain(func(number uint32) bool { return x.place(number).file != nil })
 }
 
-// locateRows is at which live row each key is, and how many are at any.
-func (x *tableIndex) locateRows(hashes []keyindex.Hash) (places []rowPlace, found int) {
+// locateRows is at which live row each key is.
+func (x *tableIndex) locateRows(hashes []keyindex.Hash) []rowPlace {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	places = make([]rowPlace, len(hashes))
+	places := make([]rowPlace, len(hashes))
 	for i, h := range hashes {
-		if places[i] = x.byRow.at(h); places[i].file != nil {
-			found++
-		}
+		places[i] = x.byRow.at(h)
 	}
-	return places, found
+	return places
 }
 
 // rememberVector keeps a deletion vector that was written, in case it is

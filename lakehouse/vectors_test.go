@@ -334,15 +334,7 @@ func (w *world) deleteMember(key string) {
 	if err := tx.Delete(w.t.Context(), iceberg.EqualTo(iceberg.Reference("member_key"), key), iceberg.Properties{}); err != nil {
 		w.t.Fatal(err)
 	}
-	commit, err := tx.TableCommit()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := w.catalog.Catalog.Commit(w.t.Context(), []table.TableCommit{commit}); err != nil {
-		w.t.Fatal(err)
-	}
-	head := w.load(membersTable).CurrentSnapshot().SnapshotID
-	w.apply(membersTable, table.NewSetPropertiesUpdate(iceberg.Properties{PropertyAccepted: fmt.Sprint(head)}))
+	w.accept(tx)
 }
 
 // Another engine's deletion vector that was accepted holds: an epoch that was

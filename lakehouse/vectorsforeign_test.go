@@ -129,6 +129,24 @@ func (e *engine) commit(d did) {
 
 func all(string) bool { return true }
 
+// closeChange is what closing a change of the members says that is planned on an
+// epoch.
+func (w *world) closeChange(l *Lake, s *Start, prev int64, c change) error {
+	w.t.Helper()
+	writer, err := s.Tables[membersTable].NewChangeWriter(l.Names(s.Last+1), ChangeConfig{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer writer.Abort()
+	log := w.changelog([]change{c})
+	defer log.Release()
+	if err := writer.Write(w.t.Context(), log); err != nil {
+		w.t.Fatal(err)
+	}
+	_, err = writer.Close(w.t.Context(), prev)
+	return err
+}
+
 // A partition whose value is an empty text has manifests of which a bound must be
 // repaired; they keep their sequence numbers, by which readers match vectors.
 func TestDeletedRowsOfAnEmptyPartitionStayDeleted(t *testing.T) {
@@ -230,17 +248,7 @@ func TestCompactionThatBringsRowsBackStops(t *testing.T) {
 	}
 	next := w.lake("w2")
 	s = w.startKeyed(next)
-	writer, err := s.Tables[membersTable].NewChangeWriter(next.Names(s.Last+1), ChangeConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer writer.Abort()
-	log := w.changelog([]change{created("x", "eu", 1)})
-	defer log.Release()
-	if err := writer.Write(t.Context(), log); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := writer.Close(t.Context(), s.Epochs[membersTable]); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "200 rows, and had 199") {
+	if err := w.closeChange(next, s, s.Epochs[membersTable], created("x", "eu", 1)); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "200 rows, and had 199") {
 		t.Errorf("got %v, want ErrForeign for a row that is back", err)
 	}
 }
@@ -354,17 +362,7 @@ func TestVectorBeyondItsFileStops(t *testing.T) {
 	w.apply(membersTable, table.NewSetPropertiesUpdate(iceberg.Properties{PropertyAccepted: fmt.Sprint(head)}))
 	next := w.lake("w2")
 	s = w.startKeyed(next)
-	writer, err := s.Tables[membersTable].NewChangeWriter(next.Names(s.Last+1), ChangeConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer writer.Abort()
-	log := w.changelog([]change{gone("b")})
-	defer log.Release()
-	if err := writer.Write(t.Context(), log); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := writer.Close(t.Context(), s.Epochs[membersTable]); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "takes out row 100") {
+	if err := w.closeChange(next, s, s.Epochs[membersTable], gone("b")); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "takes out row 100") {
 		t.Errorf("got %v, want ErrForeign for the vector", err)
 	}
 }
@@ -388,17 +386,7 @@ func TestUpgradedTableStops(t *testing.T) {
 		t.Errorf("%d vectors under profile strict", len(files.vectors))
 	}
 
-	writer, err := s.Tables[membersTable].NewChangeWriter(l.Names(s.Last+1), ChangeConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer writer.Abort()
-	log := w.changelog([]change{gone("b")})
-	defer log.Release()
-	if err := writer.Write(t.Context(), log); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := writer.Close(t.Context(), decided.Number); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "upgraded to format version 3") {
+	if err := w.closeChange(l, s, decided.Number, gone("b")); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "upgraded to format version 3") {
 		t.Errorf("a running process: got %v, want ErrForeign", err)
 	}
 	w.vectors = false

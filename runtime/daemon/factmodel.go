@@ -198,12 +198,16 @@ func (f *factSpec) columns() []string {
 	return columns
 }
 
-// factWhereFirst tells whether the condition of a fact can be asked of rows as
-// they come: of events, which stay as they are, and are nothing else to the fact.
+// factWhereFirst tells whether the condition of a fact, or of a map, can be asked of
+// rows as they come: of events, which stay as they are, and are nothing else to it. A
+// change of a database, or of a keyed model, may no longer meet it, and then its row
+// goes.
 func factWhereFirst(p *project.Project, m *project.Model) bool {
 	from, err := inputOf(p, m)
-	return err == nil && from.Kind == project.KindStaging && !from.Changes &&
-		!slices.ContainsFunc(m.Fact.LeftJoin, func(j project.LeftJoin) bool { return j.To == m.From })
+	if err != nil || from.Kind != project.KindStaging || from.Changes {
+		return false
+	}
+	return m.Fact == nil || !slices.ContainsFunc(m.Fact.LeftJoin, func(j project.LeftJoin) bool { return j.To == m.From })
 }
 
 // factWhere is the condition on rows as they come, nil for none.

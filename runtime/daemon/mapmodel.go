@@ -33,7 +33,7 @@ func compileMap(p *project.Project, m *project.Model, compiled []keyedModel) (*f
 		Model: m.Name, From: from, Grain: m.Map.NaturalKey, EventTime: record.ColumnTimestamp,
 		OnUpdate: fact.Upsert, OnDelete: fact.DeleteHard,
 	}
-	if m.Where != "" && !mapWhereFirst(p, m) {
+	if m.Where != "" && !factWhereFirst(p, m) {
 		if f.spec.Where, err = expression.Parse(m.Where); err != nil {
 			return nil, within(m, "where", m.Where, err)
 		}
@@ -49,7 +49,7 @@ func compileMap(p *project.Project, m *project.Model, compiled []keyedModel) (*f
 	if err := checkUnmapped(m, program); err != nil {
 		return nil, err
 	}
-	_, err = mapWhere(p, m)
+	_, err = factWhere(p, m)
 	return program, err
 }
 
@@ -134,27 +134,11 @@ func unmapped(p *project.Project, join project.LeftJoin) ([]projection.Column, e
 	return out, nil
 }
 
-// mapWhereFirst tells whether the condition of a map can be asked of rows as they
-// come: of events, which stay as they are. A change of a database, or of a keyed
-// model, may no longer meet it, and then its row goes.
-func mapWhereFirst(p *project.Project, m *project.Model) bool {
-	from, err := inputOf(p, m)
-	return err == nil && from.Kind == project.KindStaging && !from.Changes
-}
-
-// mapWhere is the condition on rows as they come, nil for none.
-func mapWhere(p *project.Project, m *project.Model) (map[string][]pipeline.Step, error) {
-	if !mapWhereFirst(p, m) {
-		return nil, nil
-	}
-	return keyedWhere(p, m)
-}
-
 // buildMap builds what the pipeline runs of a map.
 func buildMap(p *project.Project, s *keyedState, k *keyedModel) (pipeline.KeyedModel, error) {
 	built := pipeline.KeyedModel{Name: k.Name, Inputs: []string{k.From.Model}}
 	var err error
-	if built.Before, err = mapWhere(p, k.Model); err != nil {
+	if built.Before, err = factWhere(p, k.Model); err != nil {
 		return built, err
 	}
 	version := k.fact.StateVersion()

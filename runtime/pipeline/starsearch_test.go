@@ -108,20 +108,26 @@ func moreOfAStar(w *world) {
 	}
 }
 
+// playFirst has the tale played before the run that is searched, for which the world
+// is then set, and more records come.
+func (s *tale) playFirst(set func(*world)) {
+	s.prepare = func(w *world) error {
+		if err := w.play(s.options); err != nil {
+			return err
+		}
+		set(w)
+		moreOfAStar(w)
+		return nil
+	}
+}
+
 // TestCrashesInAStarsBackfill adds a star to tables that have rows. The
 // fact waits until the dimension has taken in its own.
 func TestCrashesInAStarsBackfill(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := starTale(false)
 		s.star = false
-		s.prepare = func(w *world) error {
-			if err := w.play(s.options); err != nil {
-				return err
-			}
-			w.star = true
-			moreOfAStar(w)
-			return nil
-		}
+		s.playFirst(func(w *world) { w.star = true })
 		s.searchStar(t, 20)
 	})
 }
@@ -131,14 +137,7 @@ func TestCrashesInAStarsBackfill(t *testing.T) {
 func TestCrashesInAStarThatBeginsAnew(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := starTale(false)
-		s.prepare = func(w *world) error {
-			if err := w.play(s.options); err != nil {
-				return err
-			}
-			w.reset = []string{starDimensionID.Name, starFactID.Name}
-			moreOfAStar(w)
-			return nil
-		}
+		s.playFirst(func(w *world) { w.reset = []string{starDimensionID.Name, starFactID.Name} })
 		s.searchStar(t, 20)
 	})
 }
@@ -150,13 +149,7 @@ func TestCrashesInAStarThatIsReconciled(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := starTale(false)
 		s.second = true
-		s.prepare = func(w *world) error {
-			if err := w.play(s.options); err != nil {
-				return err
-			}
-			moreOfAStar(w)
-			return nil
-		}
+		s.playFirst(func(*world) {})
 		_, plain := s.trace(t)
 		prepare := s.prepare
 		s.prepare = func(w *world) error {
@@ -181,14 +174,7 @@ func TestCrashesInAStarOfTwoFactsThatBeginsAnew(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := starTale(false)
 		s.second = true
-		s.prepare = func(w *world) error {
-			if err := w.play(s.options); err != nil {
-				return err
-			}
-			w.reset = []string{starDimensionID.Name, starFactID.Name, starSecond.Name}
-			moreOfAStar(w)
-			return nil
-		}
+		s.playFirst(func(w *world) { w.reset = []string{starDimensionID.Name, starFactID.Name, starSecond.Name} })
 		want := s.searchStar(t, 20)
 		if got := want[starSecond.String()]; len(got) == 0 || !slices.Equal(got, want[starFactID.String()]) {
 			t.Errorf("the facts are of the same orders, but\n%s\nand\n%s", indent(want[starFactID.String()]), indent(got))
